@@ -1,0 +1,1 @@
+"""AI agents on small language models, on hardware you own, offline first."""

@@ -1,0 +1,1 @@
+"""What everything else speaks in: messages, events, requests, errors. Imports nothing of ours."""

@@ -1,0 +1,103 @@
+"""The engine contract: what an inference engine takes, gives and promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .message import Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. What it cannot is emulated by `acting` or refused, never ignored."""
+
+    schema: bool = False  # output held to a JSON Schema
+    grammar: bool = False  # output held to a GBNF grammar
+    logprobs: bool = False  # log-probabilities of the top tokens
+    native_tools: bool = False  # takes `tools`, answers with structured calls
+    continues: bool = False  # a trailing assistant message is continued, not answered
+    embeddings: bool = False
+    counts_tokens: bool = False  # `count_tokens` is exact
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation. Give at most one of `schema` (JSON Schema) and `grammar` (GBNF)."""
+
+    messages: Sequence[Message]
+    max_tokens: int = 512
+    temperature: float = 0.0
+    stop: Sequence[str] = ()
+    schema: dict[str, Any] | None = None
+    grammar: str | None = None
+    top_logprobs: int = 0
+    tools: Sequence[dict[str, Any]] = ()  # OpenAI tool objects, for engines with native tools
+    stream: bool = True
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. `cached` of the `prompt` tokens were reused, not computed again."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A candidate for one output position: its text and natural-log probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer. The last one carries `finish` ("stop", "length" or "tool_calls")."""
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()  # native calls, whole, on the last chunk
+    finish: str = ""
+    usage: Usage | None = None
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    logprobs: Sequence[Sequence[TokenLogprob]] = field(default=())  # one list a position
+
+
+class Engine(Protocol):
+    """One loaded model (or a connection to one). Every engine passes `tests/contract`."""
+
+    name: str
+    model: str
+    context: int  # tokens that one request may use, prompt and answer together
+    capabilities: Capabilities
+
+    def generate(self, request: Request) -> AsyncIterator[Chunk]:
+        """Chunks of the answer, as they come. Closing the iterator frees the engine's work.
+
+        Raises EngineError and its kinds.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text, of the model's width, of length one. Raises EngineError."""
+        ...
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt these messages become; an upper estimate without a tokenizer."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory and connections back. Safe to call twice."""
+        ...

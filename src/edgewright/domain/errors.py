@@ -1,0 +1,134 @@
+"""Every error edgewright raises, as one tree.
+
+EdgewrightError
+├── ConfigError                 config_invalid
+├── OfflineError                offline_refused
+├── ToolDefinitionError         tool_invalid
+├── ModelError
+│   ├── UnknownModelError       model_unknown
+│   ├── ModelNotPulledError     model_not_pulled
+│   ├── ModelFileError          model_file_invalid
+│   ├── ModelTooLargeError      model_too_large
+│   ├── ChecksumError           model_checksum_mismatch
+│   ├── FetchError              model_fetch_failed
+│   └── DiskFullError           disk_full
+├── EngineError
+│   ├── EngineUnavailableError  engine_unavailable
+│   ├── EngineTimeoutError      engine_timeout
+│   ├── EngineResponseError     engine_bad_response
+│   └── ContextOverflowError    context_overflow
+├── StorageError                storage_failed
+│   ├── StorageBusyError        storage_busy
+│   └── StorageReadOnlyError    storage_read_only
+└── SessionBusyError            session_busy
+
+`code` is stable and safe to match on; the message says what happened; `hint` says what to do next.
+"""
+
+
+class EdgewrightError(Exception):
+    """Base of all errors. `str(error)` is the message; `error.hint` the way out, possibly empty."""
+
+    code = "edgewright_error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, str]:
+        """The error as the JSON object the CLI prints: code, message, hint."""
+        return {"code": self.code, "message": str(self), "hint": self.hint}
+
+
+class ConfigError(EdgewrightError):
+    code = "config_invalid"
+
+
+class OfflineError(EdgewrightError):
+    """A connection other than loopback was attempted while offline."""
+
+    code = "offline_refused"
+
+
+class ToolDefinitionError(EdgewrightError):
+    """A function or schema cannot become a tool."""
+
+    code = "tool_invalid"
+
+
+class ModelError(EdgewrightError):
+    code = "model_error"
+
+
+class UnknownModelError(ModelError):
+    code = "model_unknown"
+
+
+class ModelNotPulledError(ModelError):
+    code = "model_not_pulled"
+
+
+class ModelFileError(ModelError):
+    """The file is not a readable GGUF model."""
+
+    code = "model_file_invalid"
+
+
+class ModelTooLargeError(ModelError):
+    code = "model_too_large"
+
+
+class ChecksumError(ModelError):
+    code = "model_checksum_mismatch"
+
+
+class FetchError(ModelError):
+    code = "model_fetch_failed"
+
+
+class DiskFullError(ModelError):
+    code = "disk_full"
+
+
+class EngineError(EdgewrightError):
+    code = "engine_error"
+
+
+class EngineUnavailableError(EngineError):
+    """The engine cannot be reached or is not installed."""
+
+    code = "engine_unavailable"
+
+
+class EngineTimeoutError(EngineError):
+    code = "engine_timeout"
+
+
+class EngineResponseError(EngineError):
+    """The engine answered something that is not an answer."""
+
+    code = "engine_bad_response"
+
+
+class ContextOverflowError(EngineError):
+    """What must be in the prompt does not fit the model's context window."""
+
+    code = "context_overflow"
+
+
+class StorageError(EdgewrightError):
+    code = "storage_failed"
+
+
+class StorageBusyError(StorageError):
+    code = "storage_busy"
+
+
+class StorageReadOnlyError(StorageError):
+    code = "storage_read_only"
+
+
+class SessionBusyError(EdgewrightError):
+    """Another turn of the same session is running."""
+
+    code = "session_busy"
