@@ -1,1 +1,84 @@
-"""AI agents on small language models, on hardware you own, offline first."""
+"""AI agents on small language models, on hardware you own, offline first.
+
+    from edgewright import Agent, Config
+
+    agent = Agent(Config(name="shop"), tools=[lookup_order_status])
+    print(agent.chat("Where is my order 12345?"))
+
+Names are imported on first use: `import edgewright` by itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Agent": "runtime",
+    "Config": "agent.config",
+    "ContextTrimmed": "domain.event",
+    "EdgewrightError": "domain.errors",
+    "Event": "domain.event",
+    "Message": "domain.message",
+    "ScriptedEngine": "engines.scripted",
+    "TextDelta": "domain.event",
+    "Tool": "tools.tool",
+    "ToolCall": "domain.message",
+    "ToolCallFinished": "domain.event",
+    "ToolCallStarted": "domain.event",
+    "TurnFinished": "domain.event",
+    "errors": "domain",
+}
+
+if TYPE_CHECKING:
+    from .agent.config import Config
+    from .domain import errors
+    from .domain.errors import EdgewrightError
+    from .domain.event import (
+        ContextTrimmed,
+        Event,
+        TextDelta,
+        ToolCallFinished,
+        ToolCallStarted,
+        TurnFinished,
+    )
+    from .domain.message import Message, ToolCall
+    from .engines.scripted import ScriptedEngine
+    from .runtime import Agent
+    from .tools.tool import Tool
+
+__all__ = [
+    "Agent",
+    "Config",
+    "ContextTrimmed",
+    "EdgewrightError",
+    "Event",
+    "Message",
+    "ScriptedEngine",
+    "TextDelta",
+    "Tool",
+    "ToolCall",
+    "ToolCallFinished",
+    "ToolCallStarted",
+    "TurnFinished",
+    "errors",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = f"{__name__}.{_PLACES[name]}"
+    value = (
+        import_module(f"{place}.{name}")
+        if name == "errors"
+        else getattr(import_module(place), name)
+    )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

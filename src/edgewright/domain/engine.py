@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -83,7 +83,7 @@ class Engine(Protocol):
     context: int  # tokens that one request may use, prompt and answer together
     capabilities: Capabilities
 
-    def generate(self, request: Request) -> AsyncIterator[Chunk]:
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """Chunks of the answer, as they come. Closing the iterator frees the engine's work.
 
         Raises EngineError and its kinds.

@@ -1,0 +1,1 @@
+"""Real applications, each a small package on edgewright's public API."""

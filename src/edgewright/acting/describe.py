@@ -1,0 +1,65 @@
+"""Tools written as Python signatures: of the ways tried, the one small models read best."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..domain.tool import ToolSpec
+
+_TYPES = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "object": "dict",
+    "array": "list",
+    "null": "None",
+}
+
+
+def signature(tool: ToolSpec) -> str:
+    """The tool as a function with a docstring; required parameters first."""
+    required = tool.parameters.get("required", ())
+    properties: dict[str, Any] = tool.parameters.get("properties", {})
+    arguments, notes = [], []
+    for name in sorted(properties, key=lambda name: name not in required):
+        schema = properties[name]
+        default = "" if name in required else f" = {json.dumps(schema.get('default'))}"
+        arguments.append(f"{name}: {type_of(schema)}{default}")
+        if description := schema.get("description"):
+            notes.append(f"        {name}: {description}")
+    doc = tool.description
+    if notes:
+        doc += "\n\n    Args:\n" + "\n".join(notes) + "\n    "
+    return f'def {tool.name}({", ".join(arguments)}):\n    """{doc}"""'
+
+
+def outline(tool: ToolSpec) -> str:
+    """The tool's name, its parameters' names and its description: enough to judge relevance."""
+    names = ", ".join(tool.parameters.get("properties", {}))
+    return f'def {tool.name}({names}):\n    """{tool.description}"""'
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """A JSON Schema as a Python annotation."""
+    if "enum" in schema:
+        return f"Literal[{', '.join(json.dumps(value) for value in schema['enum'])}]"
+    if "const" in schema:
+        return f"Literal[{json.dumps(schema['const'])}]"
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return " | ".join(dict.fromkeys(type_of(option) for option in schema[key]))
+    kind: Any = schema.get("type", "Any")
+    if isinstance(kind, list):
+        return " | ".join(_TYPES.get(k, str(k)) for k in kind)
+    if kind == "array" and schema.get("items"):
+        return f"list[{type_of(schema['items'])}]"
+    if kind == "object" and schema.get("properties"):
+        fields = ", ".join(
+            f"{json.dumps(name)}: {type_of(value)}" for name, value in schema["properties"].items()
+        )
+        return f"{{{fields}}}"
+    if kind == "string" and "format" in schema:
+        return f"str ({schema['format']})"
+    return _TYPES.get(kind, str(kind))

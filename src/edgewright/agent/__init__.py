@@ -1,0 +1,1 @@
+"""The agent: its configuration, its loop, its sessions and its context."""

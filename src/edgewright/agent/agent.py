@@ -1,0 +1,207 @@
+"""The agent as a program sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, Protocol, overload
+
+import anyio
+import anyio.to_thread
+
+from ..acting import Actor
+from ..domain.engine import Engine
+from ..domain.errors import ConfigError, EngineTimeoutError
+from ..domain.event import Event, TurnFinished
+from ..domain.message import Message
+from ..security import egress
+from ..tools import Tool, Toolset
+from ..tools.toolset import Approval
+from .config import Config
+from .context import PastTurn
+from .portal import portal, wait_for
+from .turn import Emit, Turn
+
+Function = Callable[..., Any]
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept; see `storage.sessions.Sessions`."""
+
+    def begin(self, session: str, agent: str, message: Message) -> int: ...
+    def add(self, turn: int, messages: Sequence[Message]) -> None: ...
+    def end(self, turn: int, state: Any, messages: Sequence[Message] = ()) -> None: ...
+    def history(self, session: str) -> Sequence[PastTurn]: ...
+
+
+class BaseAgent:
+    """An agent over parts that are ready-made: `edgewright.Agent` makes them from a Config.
+
+    `engine` gives the loaded engine and may take its time over the first call; `sessions`
+    opens the store when a session is first asked for.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        engine: Callable[[], Awaitable[Engine]],
+        sessions: Callable[[], SessionStore],
+        tools: Iterable[Tool | Function] = (),
+        instructions: str = "",
+        approval: Approval | None = None,
+    ) -> None:
+        self.config = config
+        self.tools = Toolset(tools)
+        self.instructions = instructions
+        self.approval = approval
+        self._engine = engine
+        self._sessions = sessions
+        if config.offline_mode:
+            egress.go_offline(self)
+
+    @overload
+    def tool(self, function: Function) -> Function: ...
+    @overload
+    def tool(self, *, name: str = "", timeout: float | None = None) -> Callable[..., Function]: ...
+    def tool(
+        self, function: Function | None = None, *, name: str = "", timeout: float | None = None
+    ) -> Any:
+        """Decorator: the model may call this function. Raises ToolDefinitionError."""
+        if function is None:
+            return partial(self.tool, name=name, timeout=timeout)
+        self.tools.add(Tool.from_function(function, name=name, timeout=timeout))
+        return function
+
+    def chat(self, text: str, *, session: str = "") -> str:
+        """The reply. With `session`, a conversation that goes on, over restarts too; without,
+        the message stands alone. Raises EdgewrightError and its kinds."""
+        return self.run(text, session=session).text
+
+    async def chat_async(self, text: str, *, session: str = "") -> str:
+        """`chat` in the running event loop."""
+        return (await self.run_async(text, session=session)).text
+
+    def run(self, text: str, *, session: str = "") -> TurnFinished:
+        """The finished turn: the reply with its calls, usage and timings."""
+        return wait_for(partial(self._turn, text, session, _ignore, stream=False))
+
+    async def run_async(self, text: str, *, session: str = "") -> TurnFinished:
+        """`run` in the running event loop."""
+        return await self._turn(text, session, _ignore, stream=False)
+
+    def stream(self, text: str, *, session: str = "") -> EventStream:
+        """The turn's events, for `for` and `async for` alike; leaving early cancels the turn."""
+        return EventStream(partial(self._turn, text, session))
+
+    async def _turn(
+        self, text: str, session: str, emit: Emit, *, stream: bool = True
+    ) -> TurnFinished:
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError("The message is empty.", hint="Say something to the agent.")
+        config = self.config
+        online = nullcontext() if config.offline_mode else egress.allowed()
+        with online:
+            engine = await self._engine()
+            user = Message("user", text)
+            actor = Actor(
+                engine,
+                max_tokens=config.max_tokens,
+                temperature=config.temperature,
+                tool_format=config.tool_format,
+                stream=stream,
+            )
+            turn = Turn(
+                config,
+                actor,
+                self.tools,
+                Message("system", self._system()),
+                (),
+                user,
+                emit,
+                approval=self.approval,
+                session=session,
+            )
+            if session:
+                finished = await self._kept(turn, session, user)
+            else:
+                finished = await self._bounded(turn)
+        emit(finished)
+        return finished
+
+    async def _kept(self, turn: Turn, session: str, user: Message) -> TurnFinished:
+        """The turn with everything durable before it is told."""
+        run = anyio.to_thread.run_sync
+        store = await run(self._sessions)
+        number = await run(store.begin, session, self.config.name, user)
+        try:
+            turn.past = await run(store.history, session)
+            turn.keep = lambda messages: run(store.add, number, messages)
+            finished = await self._bounded(turn)
+        except BaseException as error:
+            state = "failed" if isinstance(error, Exception) else "interrupted"
+            with anyio.CancelScope(shield=True):
+                await run(store.end, number, state)
+            raise
+        reply = [Message("assistant", finished.text)]
+        with anyio.CancelScope(shield=True):
+            await run(store.end, number, "done", reply)
+        return finished
+
+    async def _bounded(self, turn: Turn) -> TurnFinished:
+        timeout = self.config.timeout
+        with anyio.move_on_after(timeout) as scope:
+            return await turn.run()
+        if scope.cancelled_caught:
+            raise EngineTimeoutError(
+                f"The turn was not finished after {timeout:g} s.",
+                hint="Raise Config(timeout=…), lower max_tokens, or use a smaller model.",
+            )
+        raise AssertionError("unreachable")
+
+    def _system(self) -> str:
+        text = self.instructions or "You are a helpful assistant. Answer briefly."
+        if self.config.specialized_for:
+            text += f"\nYou are specialized in {self.config.specialized_for}."
+        return text
+
+
+class EventStream:
+    """A turn's events. Iterating starts the turn; it can be iterated once."""
+
+    def __init__(self, turn: Callable[[Emit], Awaitable[TurnFinished]]) -> None:
+        self._turn = turn
+
+    def __iter__(self) -> Iterator[Event]:
+        events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        future = portal().start_task_soon(self._turn, events.put)
+        future.add_done_callback(lambda _: events.put(None))
+        try:
+            while (event := events.get()) is not None:
+                yield event
+            future.result()
+        finally:
+            if not future.done():
+                future.cancel()
+                while events.get() is not None:  # until the turn has ended
+                    pass
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.ensure_future(self._turn(events.put_nowait))
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+
+def _ignore(_: Event) -> None:
+    pass

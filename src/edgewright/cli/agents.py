@@ -1,0 +1,54 @@
+"""The agent a command runs: the default one, or one from a file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..runtime import Agent
+
+
+def find_agent(spec: str, model: str, offline: bool) -> Agent:
+    """The agent named by `path.py:name`, or a plain one on `model`. Raises ConfigError."""
+    from ..agent.config import Config
+    from ..runtime import Agent
+
+    if offline:
+        from ..security.egress import go_offline
+
+        go_offline()
+    if not spec:
+        return Agent(Config(model_id=model or None, offline_mode=offline))
+    if model:
+        raise ConfigError(
+            "--model and --agent do not go together.",
+            hint="The agent's own Config names its model.",
+        )
+    path, _, name = spec.rpartition(":")
+    if not path:
+        path, name = name, "agent"
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"There is no file {file}.", hint="Use --agent path/to/file.py:name")
+    loaded = importlib.util.spec_from_file_location(file.stem, file)
+    assert loaded is not None and loaded.loader is not None
+    module = importlib.util.module_from_spec(loaded)
+    sys.modules[file.stem] = module
+    sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        loaded.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ConfigError(f"{file} is not Python: {error}.") from error
+    agent = getattr(module, name, None)
+    if not isinstance(agent, Agent):
+        raise ConfigError(
+            f"{file} has no edgewright.Agent named {name!r}.",
+            hint="Agents in it: "
+            + (", ".join(n for n, v in vars(module).items() if isinstance(v, Agent)) or "none"),
+        )
+    return agent

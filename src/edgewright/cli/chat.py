@@ -1,0 +1,111 @@
+"""`edgewright ask` and `edgewright chat`."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..domain.errors import ConfigError, EdgewrightError
+from ..domain.event import TurnFinished
+from . import output
+from .agents import find_agent
+
+if TYPE_CHECKING:
+    from ..runtime import Agent
+
+AgentOption = Annotated[
+    str, typer.Option("--agent", help="An agent of yours: path.py:name.", metavar="PATH:NAME")
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="A catalog alias or a .gguf file.", metavar="MODEL")
+]
+SessionOption = Annotated[
+    str, typer.Option("--session", help="Continue (or begin) the conversation of this name.")
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Refuse every connection but loopback.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def ask(
+    text: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    agent: AgentOption = "",
+    model: ModelOption = "",
+    session: SessionOption = "",
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask once and print the reply."""
+    output.Mode.json = json
+    if text == "-":
+        text = _stdin()
+    _turn(find_agent(agent, model, offline), text, session)
+
+
+def chat(
+    agent: AgentOption = "",
+    model: ModelOption = "",
+    session: SessionOption = "",
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Talk. The conversation is kept; end with Ctrl-D, or Ctrl-C."""
+    output.Mode.json = json
+    chosen = find_agent(agent, model, offline)
+    session = session or f"chat-{secrets.token_hex(3)}"
+    talking = sys.stdin.isatty() and not json
+    if talking:
+        output.err.print(f"[dim]{chosen.model} · session {session} · Ctrl-D ends[/dim]")
+    try:
+        while True:
+            if talking:
+                output.err.print("[bold]you ›[/bold] ", end="")
+            line = sys.stdin.buffer.readline()
+            if not line:
+                break
+            text = _decoded(line).strip()
+            if not text:
+                continue
+            try:
+                _turn(chosen, text, session)
+            except EdgewrightError as error:
+                if not talking:
+                    raise
+                output.tell(error)
+    finally:
+        if not json:
+            output.err.print(f"\n[dim]Continue with: edgewright chat --session {session}[/dim]")
+
+
+def _turn(agent: Agent, text: str, session: str) -> None:
+    end: TurnFinished | None = None
+    for event in agent.stream(text, session=session):
+        if output.Mode.json:
+            output.emit(event.as_dict())
+        else:
+            output.show(event)
+        if isinstance(event, TurnFinished):
+            end = event
+    if end is not None and not output.Mode.json:
+        print()
+        if end.stop_reason != "reply":
+            output.err.print(f"[yellow]The turn ended early: {end.stop_reason}.[/yellow]")
+        output.err.print(f"[dim]{output.figures(end)}[/dim]")
+
+
+def _stdin() -> str:
+    return _decoded(sys.stdin.buffer.read()).strip()
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"Standard input is not UTF-8 (byte {error.start}).",
+            hint="Convert it first, for example: iconv -f latin1 -t utf-8",
+        ) from None

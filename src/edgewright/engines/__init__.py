@@ -1,0 +1,1 @@
+"""Inference engines, one file each, all held to `tests/contract`. Entry points name them."""

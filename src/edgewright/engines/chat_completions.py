@@ -1,0 +1,307 @@
+"""A client of the OpenAI chat-completions protocol: what several engines have in common.
+
+Foreign failures are translated here, in `_refused` and `_translated`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from ..domain.engine import Chunk, Request, TokenLogprob, Usage
+from ..domain.errors import (
+    ContextOverflowError,
+    EngineError,
+    EngineResponseError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
+from ..domain.message import Message, ToolCall
+
+MAX_LINE = 8 * 1024 * 1024  # characters of one event or answer; more is not an answer
+
+
+class ChatCompletions:
+    """Speaks to the server behind `client`, whose base URL ends in /v1 where it has one.
+
+    `client` makes the connection pool; there is one pool for each event loop that uses the
+    object, because a pool cannot be shared between loops.
+    """
+
+    path = "chat/completions"
+
+    def __init__(
+        self, model: str, where: str, client: Callable[[], httpx.AsyncClient], **extra: Any
+    ) -> None:
+        self.model = model
+        self.where = where  # for messages: what a person would call the other side
+        self._client = client
+        self._extra = extra  # sent with every request
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The pool of the running event loop."""
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = self._client()
+        return pool
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The JSON object a POST is answered with. Raises EngineError and its kinds."""
+        with self._translated():
+            response = await self.http.post(path, json=body)
+        if response.is_error:
+            raise self._refused(response.status_code, response.text)
+        return self._object(response.text)
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """See `domain.engine.Engine.generate`."""
+        body = self._body(request)
+        if not request.stream:
+            answer = await self.post(self.path, body)
+            choice = self._choice(answer)
+            message = self._message(choice, "message")
+            if message is None:
+                raise self._garbage(json.dumps(answer))
+            yield self._chunk(
+                str(message.get("content") or ""),
+                self._calls(message.get("tool_calls") or ()),
+                choice,
+                answer,
+            )
+            return
+        finish, calls = "", _CallAssembler()
+        tail: dict[str, Any] = {}
+        last_choice: dict[str, Any] = {}
+        # aclosing: leaving early must close the connection now, for that is what frees the slot
+        async with aclosing(self._events(body)) as events:
+            async for event in events:
+                tail = {**tail, **{k: event[k] for k in ("usage", "timings") if event.get(k)}}
+                if not event.get("choices"):
+                    continue
+                choice = self._choice(event)
+                delta = self._message(choice, "delta") or {}
+                calls.add(delta.get("tool_calls") or ())
+                finish = choice.get("finish_reason") or finish
+                if finish:
+                    last_choice = choice
+                if text := delta.get("content"):
+                    yield Chunk(text=str(text), logprobs=_logprobs(choice))
+        if not finish:
+            raise EngineResponseError(
+                f"{self.where} broke off before its answer was finished.",
+                hint="Try again; if it happens again, look at the server's log.",
+            )
+        yield self._chunk("", self._calls(calls.whole()), last_choice, tail)
+
+    async def _events(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        with self._translated():
+            async with self.http.stream("POST", self.path, json=body) as response:
+                if response.is_error:
+                    raise self._refused(response.status_code, (await response.aread()).decode())
+                got_any = False
+                async for line in response.aiter_lines():
+                    if len(line) > MAX_LINE:
+                        raise self._garbage(line)
+                    if line.startswith("data:"):
+                        got_any = True
+                        data = line[5:].strip()
+                        if data == "[DONE]":
+                            return
+                        event = self._object(data)
+                        if "error" in event:
+                            raise self._refused(500, data)
+                        yield event
+                    elif line and not line.startswith((":", "event:", "id:")) and not got_any:
+                        raise self._garbage(line)
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            **self._extra,
+            **self._question(request),
+            "model": self.model,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.grammar is not None:
+            body["grammar"] = request.grammar
+        if request.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return body
+
+    def _question(self, request: Request) -> dict[str, Any]:
+        """The part of the request that the kind of endpoint decides."""
+        body: dict[str, Any] = {"messages": [to_openai(m) for m in request.messages]}
+        if request.schema is not None:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "output", "schema": request.schema, "strict": True},
+            }
+        if request.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        if request.tools:
+            body["tools"] = list(request.tools)
+        return body
+
+    def _message(self, choice: dict[str, Any], key: str) -> dict[str, Any] | None:
+        """What a choice says, whole (`key` "message") or in part ("delta"); None if nothing."""
+        message = choice.get(key)
+        return message if isinstance(message, dict) else None
+
+    def _object(self, text: str) -> dict[str, Any]:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            raise self._garbage(text) from None
+        if not isinstance(value, dict):
+            raise self._garbage(text)
+        return value
+
+    def _choice(self, answer: dict[str, Any]) -> dict[str, Any]:
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            raise self._garbage(json.dumps(answer))
+        return choices[0]
+
+    def _calls(self, calls: Any) -> tuple[ToolCall, ...]:
+        made = []
+        for n, call in enumerate(calls):
+            try:
+                arguments = json.loads(call["function"]["arguments"] or "{}")
+                name = call["function"]["name"]
+            except (KeyError, TypeError, ValueError):
+                raise self._garbage(json.dumps(call)) from None
+            if not isinstance(arguments, dict):
+                raise self._garbage(json.dumps(call))
+            made.append(ToolCall(str(call.get("id") or f"call_{n}"), str(name), arguments))
+        return tuple(made)
+
+    @staticmethod
+    def _chunk(
+        text: str, calls: tuple[ToolCall, ...], choice: dict[str, Any], answer: dict[str, Any]
+    ) -> Chunk:
+        usage = answer.get("usage") or {}
+        details = usage.get("prompt_tokens_details") or {}
+        timings = answer.get("timings") or {}
+        return Chunk(
+            text=text,
+            calls=calls,
+            finish="tool_calls" if calls else str(choice.get("finish_reason") or "stop"),
+            usage=Usage(
+                prompt=int(usage.get("prompt_tokens") or 0),
+                completion=int(usage.get("completion_tokens") or 0),
+                cached=int(details.get("cached_tokens") or 0),
+            ),
+            prefill_seconds=float(timings.get("prompt_ms") or 0) / 1000,
+            decode_seconds=float(timings.get("predicted_ms") or 0) / 1000,
+            logprobs=_logprobs(choice),
+        )
+
+    def _garbage(self, text: str) -> EngineResponseError:
+        return EngineResponseError(
+            f"{self.where} answered something that is not a chat completion: {text[:120]!r}",
+            hint="Check that the address is an OpenAI-compatible endpoint, usually ending in /v1.",
+        )
+
+    def _refused(self, status: int, text: str) -> EngineError:
+        try:
+            error = json.loads(text)["error"]
+            message, kind = str(error["message"]), str(error.get("type", ""))
+        except (ValueError, KeyError, TypeError):
+            message, kind = text.strip()[:200] or "no reason given", ""
+        if kind == "exceed_context_size_error" or "context length" in message:
+            return ContextOverflowError(
+                f"The prompt does not fit the model's context window: {message}",
+                hint="Shorten the message, or give the agent a larger Config(context=…).",
+            )
+        said = f"{self.where} refused the request ({status}): {message}"
+        if status in (401, 403):
+            return EngineError(said, hint="Check the API key.")
+        if status in (429, 502, 503, 504):
+            return EngineUnavailableError(said, hint="It is overloaded or starting; try later.")
+        return EngineError(said, hint="Check the endpoint's address and the model's name.")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise EngineUnavailableError(
+                f"Cannot connect to {self.where}: {error}",
+                hint="Start the server, or check the address.",
+            ) from error
+        except httpx.TimeoutException as error:
+            raise EngineTimeoutError(
+                f"{self.where} did not answer in time ({type(error).__name__}).",
+                hint="Raise Config(timeout=…), or use a smaller model.",
+            ) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise EngineResponseError(
+                f"The exchange with {self.where} broke off: {error or type(error).__name__}",
+                hint="Check that the address is an OpenAI-compatible endpoint.",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise self._garbage(str(error)) from error
+
+
+class _CallAssembler:
+    """Puts native tool calls together from the fragments that a stream brings."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, fragments: Any) -> None:
+        for fragment in fragments:
+            index = int(fragment.get("index") or 0)
+            function = fragment.get("function") or {}
+            call = self._calls.setdefault(
+                index, {"id": "", "function": {"name": "", "arguments": ""}}
+            )
+            call["id"] = fragment.get("id") or call["id"]
+            call["function"]["name"] += function.get("name") or ""
+            call["function"]["arguments"] += function.get("arguments") or ""
+
+    def whole(self) -> list[dict[str, Any]]:
+        return [self._calls[index] for index in sorted(self._calls)]
+
+
+def _logprobs(choice: dict[str, Any]) -> list[list[TokenLogprob]]:
+    positions = (choice.get("logprobs") or {}).get("content") or ()
+    return [
+        [TokenLogprob(str(t["token"]), float(t["logprob"])) for t in p.get("top_logprobs", ())]
+        for p in positions
+    ]
+
+
+def to_openai(message: Message) -> dict[str, Any]:
+    """The message as the OpenAI protocol writes it."""
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(call.arguments, ensure_ascii=False),
+                },
+            }
+            for call in message.calls
+        ]
+    if message.role == "tool":
+        wire["tool_call_id"] = message.call_id
+    return wire

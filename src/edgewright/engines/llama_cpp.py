@@ -1,0 +1,212 @@
+"""llama.cpp in this process, by `xllamacpp`: the default engine.
+
+The library brings llama.cpp's own server engine, and it serves on a Unix socket in a private
+folder. We speak to it there instead of through its Python callbacks because then a closed
+connection frees the slot, the interpreter's lock is not held while tokens are made, and the
+tokenizer and template are reachable too. See docs/decisions/002.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..domain.engine import Capabilities, Chunk, Request
+from ..domain.errors import EngineError, EngineUnavailableError
+from ..domain.message import Message
+from . import openai
+from .chat_completions import ChatCompletions
+
+BATCH = 128  # tokens prefilled between two looks at cancellation; 4 % slower than 512
+PROMPT_CACHE_MIB = 256  # prefixes kept when their slot is taken; the library's default is 8 GiB
+
+
+class LlamaCppEngine:
+    """The GGUF model at `path`, loaded.
+
+    `context` is tokens per request and `slots` how many requests are batched at once; the KV
+    cache is allocated for `context * slots`. `threads` are for prefill and default to the cores
+    this process may use; half of them decode. With `embeddings=True` the model gives vectors too.
+    Raises EngineUnavailableError without the library, EngineError when loading fails.
+    """
+
+    name = "llama_cpp"
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        model: str = "",
+        context: int = 4096,
+        slots: int = 4,
+        threads: int | None = None,
+        embeddings: bool = False,
+    ) -> None:
+        self.model = model or Path(path).stem
+        self.context = context
+        self.slots = slots
+        self.capabilities = Capabilities(
+            schema=True,
+            grammar=True,
+            logprobs=True,
+            continues=True,
+            embeddings=embeddings,
+            counts_tokens=True,
+        )
+        key = secrets.token_urlsafe(16)
+        self._folder = Path(tempfile.mkdtemp(prefix="edgewright-"))  # for this user only
+        try:
+            params = _parameters(Path(path), context, slots, threads or _cores(), embeddings)
+            params.api_keys = [key]
+            if hasattr(socket, "AF_UNIX"):
+                params.hostnames = [str(self._folder / "engine.sock")]
+            self._server: Any = _load(params)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        address = str(self._server.listening_address)
+
+        def client() -> httpx.AsyncClient:
+            unix = address.startswith("unix://")
+            uds = address.removeprefix("unix://") if unix else None
+            limits = httpx.Limits(max_connections=slots * 2, max_keepalive_connections=slots)
+            return httpx.AsyncClient(
+                base_url="http://engine/v1" if unix else f"{address}/v1",
+                transport=httpx.AsyncHTTPTransport(uds=uds, limits=limits),
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=httpx.Timeout(600.0, connect=10.0, pool=None),
+            )
+
+        self._api = _Completions(
+            self.model,
+            f"the embedded engine ({self.model})",
+            client,
+            cache_prompt=True,
+            # A progress event after each batch is what lets the server notice, in the middle
+            # of a long prefill, that nobody listens any more.
+            return_progress=True,
+        )
+
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        # Always streamed: only a streamed request is given up when its connection closes.
+        return self._api.generate(replace(request, stream=True))
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if not self.capabilities.embeddings:
+            raise EngineError(
+                f"{self.model} was loaded without embeddings.",
+                hint="Load it with embeddings=True.",
+            )
+        return await openai.embeddings(self._api, texts)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        body = {"content": chatml(messages), "parse_special": True}
+        return len((await self._api.post("../tokenize", body))["tokens"])
+
+    @classmethod
+    def status(cls) -> str:
+        """The library's version. Raises EngineUnavailableError when it cannot be loaded."""
+        return f"xllamacpp {_library().__version__}, in process"
+
+    def close(self) -> None:
+        self._server = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _parameters(path: Path, context: int, slots: int, threads: int, embeddings: bool) -> Any:
+    xllamacpp = _library()
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context * slots
+    params.n_parallel = slots
+    params.kv_unified = False  # each request is sure of its whole context
+    params.n_batch = params.n_ubatch = BATCH
+    # Prefill is bound by arithmetic and takes all cores. Decoding a small model is bound by
+    # memory, and waking a second sleeping worker for each of its short steps costs more than
+    # it brings: with two cores, one worker decoded SmolLM2 three times as fast as two.
+    params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = max(1, threads // 2)
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.n_threads_http = slots * 2 + 2
+    params.ui = False
+    params.endpoint_slots = True
+    params.warmup = False
+    params.verbosity = -1
+    if embeddings:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        params.n_batch = params.n_ubatch = context
+    return params
+
+
+def _library() -> Any:
+    # Waiting workers must sleep, not spin: beside two busy processes spinning cost 5 to 30
+    # times the speed (docs/benchmarks.md). The variable is read when the library loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise EngineUnavailableError(
+            f"The embedded engine cannot be loaded: {error}",
+            hint=f"{sys.executable} -m pip install xllamacpp",
+        ) from error
+    return xllamacpp
+
+
+def _load(params: Any) -> Any:
+    try:
+        return _library().Server(params)
+    except RuntimeError as error:
+        raise EngineError(
+            f"llama.cpp could not load {params.model.path}: {error}",
+            hint="`edgewright doctor` checks the machine, `edgewright models info` the file.",
+        ) from error
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+class _Completions(ChatCompletions):
+    """llama.cpp's text completion: the prompt is ours to the last character."""
+
+    path = "completions"
+
+    def _question(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = {"prompt": chatml(request.messages), "n_probs": request.top_logprobs}
+        if request.schema is not None:
+            body["json_schema"] = request.schema
+        return body
+
+    def _message(self, choice: dict[str, Any], key: str) -> dict[str, Any] | None:
+        return {"content": choice.get("text")}
+
+
+def chatml(messages: Sequence[Message]) -> str:
+    """The prompt in ChatML, the format of the Qwen and SmolLM families. A trailing assistant
+    message is left open, to be continued.
+
+    Written here because a template that comes with a download is not trusted to build the
+    prompt; and with control tokens in contents made harmless, or a user could speak as the
+    system.
+    """
+    parts = []
+    for message in messages:
+        content = message.content.replace("<|", "< |")
+        parts.append(f"<|im_start|>{message.role}\n{content}<|im_end|>\n")
+    if messages and messages[-1].role == "assistant":
+        return "".join(parts).removesuffix("<|im_end|>\n")
+    return "".join(parts) + "<|im_start|>assistant\n"

@@ -1,0 +1,1 @@
+"""What keeps data where it belongs. Fails closed."""

@@ -1,0 +1,90 @@
+"""The egress guard: while offline, this process connects to nothing but itself.
+
+An agent with `offline_mode=True` makes its process offline for as long as it lives; so does
+`go_offline()` for good. Inside the turn of an agent that is explicitly online (`allowed()`),
+connections are its own affair. The guard watches Python's sockets through an audit hook: it
+does not see programs a tool starts or sockets opened by native code. For proof against those
+use a network namespace or a firewall; the tests do.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from ipaddress import ip_address
+from typing import Any
+
+from ..domain.errors import OfflineError
+
+_lock = threading.Lock()
+_offline = 0  # how many reasons there are to be offline
+_installed = False
+_allowed: ContextVar[bool] = ContextVar("edgewright_egress_allowed", default=False)
+
+
+def go_offline(owner: object | None = None) -> None:
+    """Refuse connections other than loopback, until `owner` is gone, or for good."""
+    global _offline, _installed
+    with _lock:
+        _offline += 1
+        if not _installed:
+            sys.addaudithook(_watch)  # cannot be removed again, hence only when first needed
+            _installed = True
+    if owner is not None:
+        weakref.finalize(owner, _back)
+
+
+def _back() -> None:
+    global _offline
+    with _lock:
+        _offline -= 1
+
+
+@contextmanager
+def allowed() -> Iterator[None]:
+    """Connections made in this context are not refused."""
+    token = _allowed.set(True)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def _watch(event: str, args: tuple[Any, ...]) -> None:
+    if not _offline or not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        sock, address = args[0], args[1]
+        if address is None or getattr(sock, "family", None) not in (
+            socket.AF_INET,
+            socket.AF_INET6,
+        ):
+            return
+        host = address[0] if isinstance(address, tuple) else address
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = args[0]
+    else:
+        return
+    if _allowed.get() or _is_loopback(host):
+        return
+    raise OfflineError(
+        f"Refused to connect to {host}: this process is offline.",
+        hint="Set Config(offline_mode=False), or leave out --offline, to allow it.",
+    )
+
+
+def _is_loopback(host: Any) -> bool:
+    if host in (None, "", b"", "localhost", b"localhost"):
+        return True
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    try:
+        address = ip_address(text.split("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

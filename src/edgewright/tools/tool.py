@@ -1,0 +1,182 @@
+"""A tool: what the model is told of a function, and how its arguments are checked."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from ..domain.errors import ToolDefinitionError
+from ..domain.tool import ToolSpec
+from .schema import inlined
+
+# The names that OpenAI-compatible servers accept, plus the dots of qualified names.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}\Z")
+
+
+class InvalidArguments(Exception):
+    """The arguments do not fit the tool; the text is short and meant for the model."""
+
+
+class Tool:
+    """A function with a schema.
+
+    `Tool.from_function(f)` reads name, description and parameters off a function with type hints
+    and a docstring. `Tool(name=, description=, parameters=<JSON Schema>, function=)` takes them
+    as given, and calls `function(**arguments)`. `timeout` is in seconds; None means the agent's.
+    Raises ToolDefinitionError.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        description: str,
+        parameters: Mapping[str, Any],
+        function: Callable[..., Any],
+        timeout: float | None = None,
+    ) -> None:
+        if not _NAME.match(name):
+            raise ToolDefinitionError(
+                f"{name!r} cannot be a tool's name.",
+                hint="Use a letter first, then letters, digits, _ . or -, at most 64.",
+            )
+        if not description.strip():
+            raise ToolDefinitionError(
+                f"Tool {name!r} has no description.",
+                hint="The model chooses by it: say in one sentence what the tool does.",
+            )
+        if parameters.get("type") != "object":
+            raise ToolDefinitionError(f'Tool {name!r}: parameters must have "type": "object".')
+        schema = {"properties": {}, **parameters}
+        self.spec = ToolSpec(name, description.strip(), inlined(schema, name))
+        self.function = function
+        self.timeout = timeout
+        self._check = _schema_check(self.spec)
+
+    @classmethod
+    def from_function(
+        cls, function: Callable[..., Any], *, name: str = "", timeout: float | None = None
+    ) -> Tool:
+        """The tool that a typed, documented function is. Raises ToolDefinitionError."""
+        from docstring_parser import parse
+
+        name = name or getattr(function, "__name__", "")
+        doc = parse(inspect.getdoc(function) or "")
+        description = doc.description or ""
+        if not description:
+            raise ToolDefinitionError(
+                f"Tool {name!r} has no docstring.",
+                hint="The model chooses by it: say in one sentence what the function does.",
+            )
+        told = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
+        check, schema = _from_hints(function, name, told)
+        tool = cls(
+            name=name,
+            description=description,
+            parameters=schema,
+            function=function,
+            timeout=timeout,
+        )
+        tool._check = check
+        return tool
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Keyword arguments for the function. Raises InvalidArguments."""
+        return self._check(arguments)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r})"
+
+
+_Check = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _from_hints(
+    function: Callable[..., Any], name: str, told: dict[str, str]
+) -> tuple[_Check, dict[str, Any]]:
+    from pydantic import (
+        ConfigDict,
+        Field,
+        PydanticUserError,
+        TypeAdapter,
+        ValidationError,
+        create_model,
+    )
+    from pydantic.errors import PydanticSchemaGenerationError
+
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:  # any name in a hint may fail to resolve, in any way
+        raise ToolDefinitionError(
+            f"Tool {name!r}: its type hints cannot be read: {error}"
+        ) from None
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        where = f"Tool {name!r}, parameter {parameter.name!r}"
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ToolDefinitionError(
+                f"{where}: *args and **kwargs cannot be described to a model."
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ToolDefinitionError(f"{where}: positional-only parameters are not supported.")
+        if parameter.name not in hints:
+            raise ToolDefinitionError(
+                f"{where} has no type hint.", hint=f"Write {parameter.name}: str, for example."
+            )
+        hint = hints[parameter.name]
+        try:
+            TypeAdapter(hint).json_schema()
+        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            raise ToolDefinitionError(
+                f"{where}: the type {hint!r} is not supported.",
+                hint="Use JSON-like types: str, int, float, bool, list, dict, Enum, Literal, "
+                "Optional, dates, or a pydantic model.",
+            ) from error
+        required = parameter.default is parameter.empty
+        default = ... if required else parameter.default
+        description = told.get(parameter.name) or None
+        # An alias, because pydantic refuses some names as fields (a leading underscore, say).
+        fields[f"p{len(fields)}"] = (
+            hint,
+            Field(default, alias=parameter.name, description=description),
+        )
+    names = {field: info.alias for field, (_, info) in fields.items()}
+    model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+
+    def check(arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            value = model.model_validate(arguments)
+        except ValidationError as error:
+            raise InvalidArguments(
+                "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+            ) from None
+        return {names[field]: getattr(value, field) for field in model.model_fields}
+
+    return check, model.model_json_schema()
+
+
+def _schema_check(spec: ToolSpec) -> _Check:
+    validator: Any = None
+
+    def check(arguments: dict[str, Any]) -> dict[str, Any]:
+        nonlocal validator
+        if validator is None:
+            from jsonschema.validators import validator_for
+
+            kind = validator_for(spec.parameters)
+            validator = kind(spec.parameters)
+        errors = [
+            f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {e.message[:200]}"
+            for e in validator.iter_errors(arguments)
+        ]
+        if errors:
+            raise InvalidArguments("; ".join(errors[:5]))
+        return arguments
+
+    return check

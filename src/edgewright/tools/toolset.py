@@ -1,0 +1,115 @@
+"""The tools an agent has, and the carrying out of its calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from ..domain.errors import ToolDefinitionError
+from ..domain.event import ToolCallFinished
+from ..domain.message import ToolCall
+from ..domain.tool import ToolSpec
+from .tool import InvalidArguments, Tool
+
+Approval = Callable[[ToolCall], bool | Awaitable[bool]]
+
+
+class Toolset:
+    """Tools by name. Raises ToolDefinitionError when two have the same."""
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            self.add(tool)
+
+    def add(self, tool: Tool | Callable[..., Any]) -> Tool:
+        """The tool added; a plain function becomes one."""
+        if not isinstance(tool, Tool):
+            tool = Tool.from_function(tool)
+        if tool.name in self._tools:
+            raise ToolDefinitionError(
+                f"There are two tools named {tool.name!r}.", hint="Give one of them another name."
+            )
+        self._tools[tool.name] = tool
+        return tool
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    @property
+    def specs(self) -> list[ToolSpec]:
+        """What the model is told, in the order of registration."""
+        return [tool.spec for tool in self]
+
+    async def call(
+        self,
+        call: ToolCall,
+        *,
+        seconds: float = 30.0,
+        max_chars: int = 4000,
+        approval: Approval | None = None,
+    ) -> ToolCallFinished:
+        """The finished call. Never raises for what the tool or the model did wrong: that is in
+        `error` and, in short, in `result`, which is what the model is shown. `seconds` is
+        for the tool to answer and `max_chars` bounds `result`."""
+        started = perf_counter()
+        result, error = "", ""
+        tool = self._tools.get(call.name)
+        try:
+            if tool is None:
+                error = f"there is no tool named {call.name!r}"
+            elif approval is not None and not await _approved(approval, call):
+                error = "the call was not approved"
+            else:
+                value = await _run(tool, call.arguments, tool.timeout or seconds)
+                result = _cut(_text(value), max_chars)
+        except InvalidArguments as invalid:
+            error = f"invalid arguments: {invalid}"
+        except TimeoutError:
+            error = f"no result within {(tool and tool.timeout) or seconds:g} s"
+        except Exception as failure:  # a tool is foreign code: whatever it raises is its answer
+            error = f"{type(failure).__name__}: {failure}"
+        if error:
+            error = _cut(error, 500)
+            result = f"Error: {error}"
+        return ToolCallFinished(call, result, error, perf_counter() - started)
+
+
+async def _approved(approval: Approval, call: ToolCall) -> bool:
+    answer = approval(call)
+    return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+async def _run(tool: Tool, arguments: dict[str, Any], seconds: float) -> Any:
+    keywords = tool.validated(arguments)
+    with anyio.fail_after(seconds):
+        if inspect.iscoroutinefunction(tool.function):
+            return await tool.function(**keywords)
+        # A thread cannot be killed: one that overruns is left behind, and its result dropped.
+        value = await anyio.to_thread.run_sync(
+            partial(tool.function, **keywords), abandon_on_cancel=True
+        )
+        return await value if inspect.isawaitable(value) else value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    from pydantic_core import to_json
+
+    return to_json(value).decode()
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} … [cut: {len(text) - limit} of {len(text)} characters left out]"
