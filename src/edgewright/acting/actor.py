@@ -19,7 +19,8 @@ from .partial import PartialReply
 from .relevance import kind_prompt, log_odds, relevance_prompt
 
 # Log-odds, in nats, from which a request is a task, a tool is right for it, and a further tool
-# is right for it after a first; and how far behind the best a tool may be. Chosen on the cases in docs/benchmarks.md for the default model.
+# is right for it after a first; and how far behind the best a tool may be. Chosen on the cases
+# in docs/benchmarks.md for the default model.
 TASK = 1.0
 FIRST = -0.2
 AGAIN = 0.8

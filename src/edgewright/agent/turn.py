@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import cast
 
 import anyio
 
@@ -52,7 +51,8 @@ class Turn:
         """The turn's end, after every event before it was emitted. Raises EngineError."""
         self._current = [self.user]
         made: list[ToolCall] = []
-        steps, stop = 0, cast(StopReason, "reply")
+        steps = 0
+        stop: StopReason = "reply"
         action = await self._act(with_tools=True)
         while action.calls:
             steps += 1

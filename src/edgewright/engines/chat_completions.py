@@ -5,14 +5,12 @@ Foreign failures are translated here, in `_refused` and `_translated`, and nowhe
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
-import httpx
+import httpcore
 
 from ..domain.engine import Chunk, Request, TokenLogprob, Usage
 from ..domain.errors import (
@@ -23,46 +21,37 @@ from ..domain.errors import (
     EngineUnavailableError,
 )
 from ..domain.message import Message, ToolCall
-
-MAX_LINE = 8 * 1024 * 1024  # characters of one event or answer; more is not an answer
+from .http import Http, TooLong
 
 
 class ChatCompletions:
-    """Speaks to the server behind `client`, whose base URL ends in /v1 where it has one.
+    """Speaks to the server behind `http`, whose base URL ends in /v1 where it has one.
 
-    `client` makes the connection pool; there is one pool for each event loop that uses the
-    object, because a pool cannot be shared between loops.
+    `where` is what a person would call the other side; `extra` is sent with every request.
     """
 
     path = "chat/completions"
 
-    def __init__(
-        self, model: str, where: str, client: Callable[[], httpx.AsyncClient], **extra: Any
-    ) -> None:
+    def __init__(self, model: str, where: str, http: Http, **extra: Any) -> None:
         self.model = model
-        self.where = where  # for messages: what a person would call the other side
-        self._client = client
-        self._extra = extra  # sent with every request
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-            WeakKeyDictionary()
-        )
-
-    @property
-    def http(self) -> httpx.AsyncClient:
-        """The pool of the running event loop."""
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
-            pool = self._pools[loop] = self._client()
-        return pool
+        self.where = where
+        self.http = http
+        self._extra = extra
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The JSON object a POST is answered with. Raises EngineError and its kinds."""
+        return self._object(await self._exchange("POST", path, body))
+
+    async def get(self, path: str) -> Any:
+        """The JSON value a GET is answered with. Raises EngineError and its kinds."""
+        return self._value(await self._exchange("GET", path, None))
+
+    async def _exchange(self, method: str, path: str, body: Any) -> str:
         with self._translated():
-            response = await self.http.post(path, json=body)
-        if response.is_error:
-            raise self._refused(response.status_code, response.text)
-        return self._object(response.text)
+            status, text = await self.http.request(method, path, body)
+        if status >= 300:
+            raise self._refused(status, text)
+        return text
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """See `domain.engine.Engine.generate`."""
@@ -106,17 +95,17 @@ class ChatCompletions:
 
     async def _events(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         with self._translated():
-            async with self.http.stream("POST", self.path, json=body) as response:
-                if response.is_error:
-                    raise self._refused(response.status_code, (await response.aread()).decode())
+            async with self.http.lines(self.path, body) as (status, lines):
+                if status >= 300:
+                    raise self._refused(status, "\n".join([line async for line in lines]))
                 got_any = False
-                async for line in response.aiter_lines():
-                    if len(line) > MAX_LINE:
-                        raise self._garbage(line)
+                async for line in lines:
                     if line.startswith("data:"):
                         got_any = True
                         data = line[5:].strip()
                         if data == "[DONE]":
+                            async for _ in lines:  # to the end, so that the connection is kept
+                                pass
                             return
                         event = self._object(data)
                         if "error" in event:
@@ -162,11 +151,14 @@ class ChatCompletions:
         message = choice.get(key)
         return message if isinstance(message, dict) else None
 
-    def _object(self, text: str) -> dict[str, Any]:
+    def _value(self, text: str) -> Any:
         try:
-            value = json.loads(text)
+            return json.loads(text)
         except ValueError:
             raise self._garbage(text) from None
+
+    def _object(self, text: str) -> dict[str, Any]:
+        value = self._value(text)
         if not isinstance(value, dict):
             raise self._garbage(text)
         return value
@@ -239,21 +231,27 @@ class ChatCompletions:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except httpx.ConnectError as error:
+        except httpcore.ConnectError as error:
             raise EngineUnavailableError(
                 f"Cannot connect to {self.where}: {error}",
                 hint="Start the server, or check the address.",
             ) from error
-        except httpx.TimeoutException as error:
+        except httpcore.TimeoutException as error:
             raise EngineTimeoutError(
                 f"{self.where} did not answer in time ({type(error).__name__}).",
                 hint="Raise Config(timeout=…), or use a smaller model.",
             ) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.UnsupportedProtocol,
+        ) as error:
             raise EngineResponseError(
                 f"The exchange with {self.where} broke off: {error or type(error).__name__}",
                 hint="Check that the address is an OpenAI-compatible endpoint.",
             ) from error
+        except TooLong:
+            raise self._garbage("(an endless answer)") from None
         except UnicodeDecodeError as error:
             raise self._garbage(str(error)) from error
 

@@ -19,13 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from ..domain.engine import Capabilities, Chunk, Request
 from ..domain.errors import EngineError, EngineUnavailableError
 from ..domain.message import Message
 from . import openai
 from .chat_completions import ChatCompletions
+from .http import Http
 
 BATCH = 128  # tokens prefilled between two looks at cancellation; 4 % slower than 512
 PROMPT_CACHE_MIB = 256  # prefixes kept when their slot is taken; the library's default is 8 GiB
@@ -76,21 +75,18 @@ class LlamaCppEngine:
             raise
         address = str(self._server.listening_address)
 
-        def client() -> httpx.AsyncClient:
-            unix = address.startswith("unix://")
-            uds = address.removeprefix("unix://") if unix else None
-            limits = httpx.Limits(max_connections=slots * 2, max_keepalive_connections=slots)
-            return httpx.AsyncClient(
-                base_url="http://engine/v1" if unix else f"{address}/v1",
-                transport=httpx.AsyncHTTPTransport(uds=uds, limits=limits),
-                headers={"Authorization": f"Bearer {key}"},
-                timeout=httpx.Timeout(600.0, connect=10.0, pool=None),
-            )
-
+        unix = address.startswith("unix://")
+        http = Http(
+            "http://engine/v1" if unix else f"{address}/v1",
+            uds=address.removeprefix("unix://") if unix else None,
+            api_key=key,
+            timeout=600.0,
+            connections=slots * 2,
+        )
         self._api = _Completions(
             self.model,
             f"the embedded engine ({self.model})",
-            client,
+            http,
             cache_prompt=True,
             # A progress event after each batch is what lets the server notice, in the middle
             # of a long prefill, that nobody listens any more.

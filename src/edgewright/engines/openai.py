@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
-import httpx
-
 from ..domain.engine import Capabilities, Chunk, Request
 from ..domain.errors import ConfigError, EngineError
 from ..domain.message import Message
 from .chat_completions import ChatCompletions
+from .http import Http
 
 
 class OpenAIEngine:
@@ -39,14 +38,8 @@ class OpenAIEngine:
             )
         self.model = model
         self.context = context
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        limits = httpx.Timeout(timeout, connect=min(timeout, 10.0))
-        tls = httpx.create_ssl_context()  # once: reading the certificates takes 20 ms
-
-        def client() -> httpx.AsyncClient:
-            return httpx.AsyncClient(base_url=endpoint, headers=headers, timeout=limits, verify=tls)
-
-        self._api = ChatCompletions(model, f"{parts.scheme}://{parts.netloc}", client)
+        http = Http(endpoint, api_key=api_key, timeout=timeout)
+        self._api = ChatCompletions(model, f"{parts.scheme}://{parts.netloc}", http)
 
     def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         return self._api.generate(request)
