@@ -35,9 +35,7 @@ def make_agent(database: Path | str, *, model: str = "qwen2.5-coder-0.5b") -> Ag
         return shop.order(order_id)
 
     @agent.tool
-    def open_ticket(
-        problem: str, priority: Literal["low", "normal", "high"] = "normal"
-    ) -> dict[str, Any]:
+    def open_ticket(problem: str, priority: Literal["low", "normal", "high"]) -> dict[str, Any]:
         """Open a support ticket when a customer reports a broken or faulty product.
 
         Args:

@@ -151,8 +151,14 @@ class _Loader:
 
 
 def _endpoint(config: Config, endpoint: str, api_key: str) -> Engine:
-    from .engines.openai import OpenAIEngine
+    from urllib.parse import urlsplit
 
+    from .engines.openai import OpenAIEngine
+    from .security import egress
+
+    host = urlsplit(endpoint).hostname
+    if config.offline_mode and host and not egress.is_loopback(host):
+        raise egress.refusal(host)
     secret = config.api_key.get_secret_value() if config.api_key else ""
     return OpenAIEngine(
         endpoint,

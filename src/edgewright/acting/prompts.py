@@ -50,7 +50,9 @@ def _turns(messages: Iterable[Message], or_reply: bool, told: bool = False) -> I
         if results:
             text = "\n".join(results)
             if told:
-                text += "\nTell me the result in one or two sentences."
+                # Of five wordings tried, the one that small models answer to the user by.
+                yield Message("assistant", "I am looking into it.")
+                text += "\nTell me in plain words what this means for me."
             yield Message("user", text)
             results = []
         if message is None:

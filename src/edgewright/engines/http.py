@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -83,13 +83,23 @@ class Http:
     async def _open(self, method: str, path: str, body: Any) -> AsyncIterator[httpcore.Response]:
         content = b"" if body is None else json.dumps(body).encode()
         headers = {**self._headers, "Content-Length": str(len(content))}
-        async with self._pool().stream(
-            method,
-            urljoin(self._base, path),
-            headers=[(k.encode(), v.encode()) for k, v in headers.items()],
-            content=content,
-            extensions=self._extensions,
-        ) as response:
+        async with AsyncExitStack() as stack:
+            for attempt in (1, 2):
+                stream = self._pool().stream(
+                    method,
+                    urljoin(self._base, path),
+                    headers=[(k.encode(), v.encode()) for k, v in headers.items()],
+                    content=content,
+                    extensions=self._extensions,
+                )
+                try:
+                    response = await stack.enter_async_context(stream)
+                    break
+                except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
+                    # No answer began: most likely a kept connection that the server had just
+                    # closed. Once more, on another.
+                    if attempt == 2:
+                        raise
             yield response
 
     def _pool(self) -> httpcore.AsyncConnectionPool:
@@ -102,7 +112,7 @@ class Http:
     def _make_pool(self) -> httpcore.AsyncConnectionPool:
         options: Mapping[str, Any] = {
             "max_connections": self._connections,
-            "keepalive_expiry": 30.0,
+            "keepalive_expiry": 4.0,  # llama.cpp closes idle connections after five
         }
         parts = urlsplit(self._base)
         if parts.scheme == "https" and self._tls is None:

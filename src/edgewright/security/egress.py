@@ -1,8 +1,8 @@
 """The egress guard: while offline, this process connects to nothing but itself.
 
-An agent with `offline_mode=True` makes its process offline for as long as it lives; so does
-`go_offline()` for good. Inside the turn of an agent that is explicitly online (`allowed()`),
-connections are its own affair. The guard watches Python's sockets through an audit hook: it
+An agent with `offline_mode=True` makes its process offline for as long as it lives. Inside the
+turn of an agent that is not offline (`allowed()`), connections are its own affair, unless the
+whole process was sealed (`go_offline()`, which is what `--offline` does). The guard watches Python's sockets through an audit hook: it
 does not see programs a tool starts or sockets opened by native code. For proof against those
 use a network namespace or a firewall; the tests do.
 """
@@ -23,15 +23,17 @@ from ..domain.errors import OfflineError
 
 _lock = threading.Lock()
 _offline = 0  # how many reasons there are to be offline
+_sealed = False  # offline for good, whatever an agent's configuration says
 _installed = False
 _allowed: ContextVar[bool] = ContextVar("edgewright_egress_allowed", default=False)
 
 
 def go_offline(owner: object | None = None) -> None:
-    """Refuse connections other than loopback, until `owner` is gone, or for good."""
-    global _offline, _installed
+    """Refuse connections other than loopback, until `owner` is gone, or without one for good."""
+    global _offline, _installed, _sealed
     with _lock:
         _offline += 1
+        _sealed = _sealed or owner is None
         if not _installed:
             sys.addaudithook(_watch)  # cannot be removed again, hence only when first needed
             _installed = True
@@ -70,15 +72,21 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
         host = args[0]
     else:
         return
-    if _allowed.get() or _is_loopback(host):
+    if is_loopback(host) or (_allowed.get() and not _sealed):
         return
-    raise OfflineError(
+    raise refusal(host)
+
+
+def refusal(host: Any) -> OfflineError:
+    """The error that tells a connection to `host` is refused."""
+    return OfflineError(
         f"Refused to connect to {host}: this process is offline.",
         hint="Set Config(offline_mode=False), or leave out --offline, to allow it.",
     )
 
 
-def _is_loopback(host: Any) -> bool:
+def is_loopback(host: Any) -> bool:
+    """Whether a host, by name or address, is this machine itself."""
     if host in (None, "", b"", "localhost", b"localhost"):
         return True
     text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)

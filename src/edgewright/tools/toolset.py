@@ -77,6 +77,8 @@ class Toolset:
         except TimeoutError:
             error = f"no result within {(tool and tool.timeout) or seconds:g} s"
         except Exception as failure:  # a tool is foreign code: whatever it raises is its answer
+            while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
+                failure = failure.exceptions[0]
             error = f"{type(failure).__name__}: {failure}"
         if error:
             error = _cut(error, 500)
