@@ -22,7 +22,7 @@ from ..tools import Tool, Toolset
 from ..tools.toolset import Approval
 from .config import Config
 from .context import PastTurn
-from .portal import portal, wait_for
+from .portal import Background, wait_for
 from .turn import Emit, Turn
 
 Function = Callable[..., Any]
@@ -106,7 +106,8 @@ class BaseAgent:
         online = nullcontext() if config.offline_mode else egress.allowed()
         with online:
             engine = await self._engine()
-            user = Message("user", text)
+            # A lone surrogate, from a file's name or from JSON, can go to no engine.
+            user = Message("user", text.encode("utf-8", "replace").decode())
             actor = Actor(
                 engine,
                 max_tokens=config.max_tokens,
@@ -136,19 +137,26 @@ class BaseAgent:
         """The turn with everything durable before it is told."""
         run = anyio.to_thread.run_sync
         store = await run(self._sessions)
-        number = await run(store.begin, session, self.config.name, user)
+        # Shielded, here and below: a cancelled caller must not leave a turn open behind it.
+        beginning = asyncio.ensure_future(run(store.begin, session, self.config.name, user))
         try:
+            number = await asyncio.shield(beginning)
             turn.past = await run(store.history, session)
             turn.keep = lambda messages: run(store.add, number, messages)
             finished = await self._bounded(turn)
         except BaseException as error:
             state = "failed" if isinstance(error, Exception) else "interrupted"
+
+            async def close() -> None:
+                if not beginning.done() or not beginning.exception():
+                    await run(store.end, await beginning, state)
+
             with anyio.CancelScope(shield=True):
-                await run(store.end, number, state)
+                await asyncio.shield(asyncio.ensure_future(close()))
             raise
         reply = [Message("assistant", finished.text)]
         with anyio.CancelScope(shield=True):
-            await run(store.end, number, "done", reply)
+            await asyncio.shield(asyncio.ensure_future(run(store.end, number, "done", reply)))
         return finished
 
     async def _bounded(self, turn: Turn) -> TurnFinished:
@@ -177,17 +185,15 @@ class EventStream:
 
     def __iter__(self) -> Iterator[Event]:
         events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        future = portal().start_task_soon(self._turn, events.put)
-        future.add_done_callback(lambda _: events.put(None))
+        turn = Background(self._turn, events.put)
+        turn.future.add_done_callback(lambda _: events.put(None))
         try:
             while (event := events.get()) is not None:
                 yield event
-            future.result()
+            turn.future.result()
         finally:
-            if not future.done():
-                future.cancel()
-                while events.get() is not None:  # until the turn has ended
-                    pass
+            if not turn.future.done():
+                turn.stop()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         events: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -6,7 +6,7 @@ import atexit
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -28,16 +28,32 @@ def portal() -> BlockingPortal:
         return _portal
 
 
+class Background(Generic[T]):
+    """An async function running in the portal. `future` has its result; `stop()` cancels it."""
+
+    def __init__(self, function: Callable[..., Awaitable[T]], *args: Any) -> None:
+        self._ended = threading.Event()
+
+        async def run() -> T:
+            try:
+                return await function(*args)
+            finally:
+                self._ended.set()
+
+        self.future = portal().start_task_soon(run)
+
+    def stop(self) -> None:
+        """Cancel, and wait until it has cleaned up (ten seconds at most)."""
+        self.future.cancel()
+        self._ended.wait(10)
+
+
 def wait_for(function: Callable[..., Awaitable[T]], *args: Any) -> T:
     """The result of an async function. When the wait is broken off (Ctrl-C), the function is
     cancelled and has ended by the time the interruption goes on."""
-    future = portal().start_task_soon(function, *args)
+    background = Background(function, *args)
     try:
-        return future.result()
-    except BaseException:
-        if not future.done():
-            future.cancel()
-            settled = threading.Event()
-            future.add_done_callback(lambda _: settled.set())
-            settled.wait(10)
-        raise
+        return background.future.result()
+    finally:
+        if not background.future.done():
+            background.stop()

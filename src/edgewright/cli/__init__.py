@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
 def main() -> None:
-    """Run the command line; known errors are told in two lines, with exit status 1."""
-    from ..domain.errors import EdgewrightError
-    from .app import app
-    from .output import interrupted, tell
+    """Run the command line; known errors are told in two lines, with exit status 1.
 
+    Ctrl-C and SIGTERM end the turn that runs before the process, with status 130 and 143.
+    """
     try:
-        app()
-    except EdgewrightError as error:
-        tell(error)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        interrupted()
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        from ..domain.errors import EdgewrightError
+        from .app import app
+        from .output import tell
+
+        try:
+            app()
+        except EdgewrightError as error:
+            tell(error)
+            sys.exit(1)
+    except KeyboardInterrupt:  # typer sees to those that come later
         sys.exit(130)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
+import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..domain.errors import ConfigError
+from ..domain.errors import ConfigError, EdgewrightError
 
 if TYPE_CHECKING:
     from ..runtime import Agent
@@ -35,15 +38,27 @@ def find_agent(spec: str, model: str, offline: bool) -> Agent:
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"There is no file {file}.", hint="Use --agent path/to/file.py:name")
-    loaded = importlib.util.spec_from_file_location(file.stem, file)
-    assert loaded is not None and loaded.loader is not None
+    loader = SourceFileLoader(file.stem, str(file))  # whatever the file is called
+    loaded = importlib.util.spec_from_loader(file.stem, loader)
+    assert loaded is not None
     module = importlib.util.module_from_spec(loaded)
     sys.modules[file.stem] = module
     sys.path.insert(0, str(file.parent.resolve()))
     try:
-        loaded.loader.exec_module(module)
+        loader.exec_module(module)
+    except EdgewrightError:
+        raise  # it says best itself what is wrong with the agent
     except SyntaxError as error:
         raise ConfigError(f"{file} is not Python: {error}.") from error
+    except Exception as error:  # foreign code fails in any way
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)
+        ]
+        where = f" in line {lines[-1]}" if lines else ""
+        raise ConfigError(
+            f"{file} failed{where}: {type(error).__name__}: {error}",
+            hint=f"`python {shlex.quote(path)}` shows where it comes from.",
+        ) from error
     agent = getattr(module, name, None)
     if not isinstance(agent, Agent):
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,9 +42,13 @@ def ask(
 ) -> None:
     """Ask once and print the reply."""
     output.Mode.json = json
-    if text == "-":
-        text = _stdin()
-    _turn(find_agent(agent, model, offline), text, session)
+    text = _stdin() if text == "-" else _text(text, "The question")
+    session = _text(session, "The session's name")
+    try:
+        _turn(find_agent(agent, model, offline), text, session)
+    except KeyboardInterrupt:
+        output.stopped(_again(agent, model, session, offline) if session else "")
+        raise
 
 
 def chat(
@@ -55,8 +60,8 @@ def chat(
 ) -> None:
     """Talk. The conversation is kept; end with Ctrl-D, or Ctrl-C."""
     output.Mode.json = json
+    session = _text(session, "The session's name") or f"chat-{secrets.token_hex(3)}"
     chosen = find_agent(agent, model, offline)
-    session = session or f"chat-{secrets.token_hex(3)}"
     talking = sys.stdin.isatty() and not json
     if talking:
         output.err.print(f"[dim]{chosen.model} · session {session} · Ctrl-D ends[/dim]")
@@ -77,8 +82,7 @@ def chat(
                     raise
                 output.tell(error)
     finally:
-        if not json:
-            output.err.print(f"\n[dim]Continue with: edgewright chat --session {session}[/dim]")
+        output.stopped(_again(agent, model, session, offline))
 
 
 def _turn(agent: Agent, text: str, session: str) -> None:
@@ -97,8 +101,24 @@ def _turn(agent: Agent, text: str, session: str) -> None:
         output.err.print(f"[dim]{output.figures(end)}[/dim]")
 
 
+def _again(agent: str, model: str, session: str, offline: bool) -> str:
+    """The command that goes on where this one stopped."""
+    options = {"--agent": agent, "--model": model, "--session": session}
+    words = [word for option, value in options.items() if value for word in (option, value)]
+    return shlex.join(["edgewright", "chat", *words, *(["--offline"] if offline else [])])
+
+
 def _stdin() -> str:
     return _decoded(sys.stdin.buffer.read()).strip()
+
+
+def _text(argument: str, what: str) -> str:
+    """The argument. Raises ConfigError when the shell gave bytes that are not UTF-8."""
+    try:
+        argument.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what} is not UTF-8.", hint="Check the terminal's encoding.") from None
+    return argument
 
 
 def _decoded(data: bytes) -> str:

@@ -23,9 +23,10 @@ def list_models(json: JsonOption = False) -> None:
     if json:
         output.emit([{**card.model_dump(mode="json"), "here": here} for card, here in cards])
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("alias", "parameters", "quantization", "size", "tools", "licence", "here")
+    alias = Column("alias", no_wrap=True)  # it is there to be copied, so never cut short
+    table = Table(alias, "parameters", "quantization", "size", "tools", "licence", "here")
     for card, here in cards:
         table.add_row(
             card.alias,

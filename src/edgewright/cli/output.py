@@ -38,9 +38,10 @@ def tell(error: EdgewrightError) -> None:
         err.print(f"      {escape(error.hint)}")
 
 
-def interrupted() -> None:
+def stopped(again: str = "") -> None:
+    """The end of a conversation, and the command that continues it."""
     if not Mode.json:
-        err.print("\n[dim]Stopped.[/dim]")
+        err.print(f"\n[dim]{escape(f'Continue with: {again}' if again else 'Stopped.')}[/dim]")
 
 
 def show(event: Event) -> None:

@@ -2,9 +2,11 @@
 
 An agent with `offline_mode=True` makes its process offline for as long as it lives. Inside the
 turn of an agent that is not offline (`allowed()`), connections are its own affair, unless the
-whole process was sealed (`go_offline()`, which is what `--offline` does). The guard watches Python's sockets through an audit hook: it
-does not see programs a tool starts or sockets opened by native code. For proof against those
-use a network namespace or a firewall; the tests do.
+whole process was sealed (`go_offline()`, which is what `--offline` does).
+
+The guard watches Python's sockets through an audit hook: it does not see programs a tool starts
+or sockets opened by native code. For proof against those use a network namespace or a firewall;
+the tests do.
 """
 
 from __future__ import annotations

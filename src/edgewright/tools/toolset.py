@@ -112,6 +112,7 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
+    text = text.encode("utf-8", "replace").decode()  # file names may hold lone surrogates
     if len(text) <= limit:
         return text
     return f"{text[:limit]} … [cut: {len(text) - limit} of {len(text)} characters left out]"
