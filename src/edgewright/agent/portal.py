@@ -19,13 +19,24 @@ _portal: BlockingPortal | None = None
 def portal() -> BlockingPortal:
     """An event loop in a background thread, started on first use and kept, so that connections
     outlive a call. Works from threads and from inside a running loop (a notebook) alike."""
+    if _portal is None:
+        # In a thread of its own, because Ctrl-C reaches the main thread only: it would leave
+        # the start half done, and anyio waiting for good.
+        starting = threading.Thread(target=_start)
+        starting.start()
+        starting.join()
+        assert _portal is not None
+    return _portal
+
+
+def _start() -> None:
     global _portal
     with _lock:
         if _portal is None:
             context: AbstractContextManager[BlockingPortal] = start_blocking_portal()
             _portal = context.__enter__()
-            atexit.register(context.__exit__, None, None, None)
-        return _portal
+            # With an exception, so that a turn still running is cancelled and not waited for.
+            atexit.register(context.__exit__, SystemExit, SystemExit(), None)
 
 
 class Background(Generic[T]):

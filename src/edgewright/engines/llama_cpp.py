@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,12 @@ def _parameters(path: Path, context: int, slots: int, threads: int, embeddings: 
 def _library() -> Any:
     # Waiting workers must sleep, not spin: beside two busy processes spinning cost 5 to 30
     # times the speed (docs/benchmarks.md). The variable is read when the library loads.
+    if "xllamacpp" in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+        warnings.warn(
+            "xllamacpp was imported before edgewright's engine: its waiting threads spin, which "
+            "is slow on a busy machine. Set OMP_WAIT_POLICY=passive in the environment.",
+            stacklevel=2,
+        )
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
@@ -176,6 +183,10 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+# JSON as Python writes it. Left free, small models fill an answer with blank lines.
+_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
 class _Completions(ChatCompletions):
     """llama.cpp's text completion: the prompt is ours to the last character."""
 
@@ -184,7 +195,7 @@ class _Completions(ChatCompletions):
     def _question(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {"prompt": chatml(request.messages), "n_probs": request.top_logprobs}
         if request.schema is not None:
-            body["json_schema"] = request.schema
+            body["json_schema"] = {**request.schema, "x-guidance": _SPACING}
         return body
 
     def _message(self, choice: dict[str, Any], key: str) -> dict[str, Any] | None:

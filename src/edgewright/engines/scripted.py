@@ -52,11 +52,15 @@ class ScriptedEngine:
         text = json.dumps(line) if isinstance(line, dict) else line
         if isinstance(line, str) and request.schema is not None:
             text = json.dumps({"reply": line})
+        for stop in request.stop:
+            text = text.split(stop, 1)[0]
         words = text.split(" ")
+        finish = "stop" if len(words) <= request.max_tokens else "length"
+        words = words[: request.max_tokens]
         for n, word in enumerate(words):
             yield Chunk(text=word if n == 0 else f" {word}")
         prompt = await self.count_tokens(request.messages)
-        yield Chunk(finish="stop", usage=Usage(prompt=prompt, completion=len(words)))
+        yield Chunk(finish=finish, usage=Usage(prompt=prompt, completion=len(words)))
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise EngineError("The scripted engine has no embeddings.")

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 import psutil
@@ -47,14 +48,16 @@ class Sessions:
     def begin(self, session: str, agent: str, message: Message) -> int:
         """A new turn's id, the user's message already safe on disk.
 
-        A turn that its process left behind (a crash, `kill -9`) is closed as interrupted.
+        A turn that was left behind (by a crash, by `kill -9`, or because the disk was full when
+        it should have ended) is closed as interrupted.
         Raises SessionBusyError while another turn of the session runs.
         """
         with self._db.transaction() as db:
             now = time.time()
             db.execute(queries.OPEN_SESSION, (session, agent, now))
             for turn, owner in db.execute(queries.RUNNING_TURN, (session,)).fetchall():
-                if _alive(owner):
+                ours = owner.startswith(f"{os.getpid()}@")
+                if (self._db.path, turn) in _running if ours else _alive(owner):
                     raise SessionBusyError(
                         f"Session {session!r} is in the middle of a turn (process {owner}).",
                         hint="Wait for it to end, or use another session.",
@@ -63,6 +66,7 @@ class Sessions:
             cursor = db.execute(queries.BEGIN_TURN, (session, now, _this_process()))
             turn = cast(int, cursor.lastrowid)
             db.execute(queries.ADD_MESSAGE, _row(turn, message))
+            _running.add((self._db.path, turn))
         return turn
 
     def add(self, turn: int, messages: Sequence[Message]) -> None:
@@ -72,9 +76,12 @@ class Sessions:
 
     def end(self, turn: int, state: TurnState, messages: Sequence[Message] = ()) -> None:
         """Close a turn, together with its last messages."""
-        with self._db.transaction() as db:
-            db.executemany(queries.ADD_MESSAGE, [_row(turn, m) for m in messages])
-            db.execute(queries.END_TURN, (state, time.time(), turn))
+        try:
+            with self._db.transaction() as db:
+                db.executemany(queries.ADD_MESSAGE, [_row(turn, m) for m in messages])
+                db.execute(queries.END_TURN, (state, time.time(), turn))
+        finally:  # it has ended even where that could not be written
+            _running.discard((self._db.path, turn))
 
     def history(self, session: str) -> list[Turn]:
         """The session's past turns, oldest first; empty for an unknown session."""
@@ -95,6 +102,9 @@ class Sessions:
 
     def close(self) -> None:
         self._db.close()
+
+
+_running: set[tuple[Path, int]] = set()  # the turns of this process, by database
 
 
 def _row(turn: int, message: Message) -> tuple[object, ...]:
