@@ -3,14 +3,16 @@ PY  := .venv/bin/python
 OK  := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: demo test check bench format lock clean
+.PHONY: demo test models check bench format lock clean
 
 demo: $(OK)
 	@$(PY) -m apps.customer_service.demo
 
-test: $(OK)
-	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m
+test: $(OK) models
 	$(PY) -m pytest
+
+models: $(OK)
+	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m
 
 check: $(OK)
 	$(BIN)/ruff format --check .
@@ -18,7 +20,7 @@ check: $(OK)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(OK)
+bench: $(OK) models
 	$(PY) -m benchmarks.run
 
 format: $(OK)
@@ -28,15 +30,16 @@ format: $(OK)
 $(OK): requirements.lock pyproject.toml
 	@echo "Setting up .venv (once, about a minute) ..."
 	@test -x $(PY) || python3 -m venv .venv
-	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# On a terminal pip shows its progress; in a log it is quiet.
+	@test -t 1 || quiet=-qq; pip="$(PY) -m pip install $$quiet --disable-pip-version-check"; \
+	  $$pip --require-hashes -r requirements.lock && $$pip --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The lock names no index: pip takes the files from the one it is set up for, and checks the hashes.
-lock:
-	uvx --version >/dev/null 2>&1 || python3 -m pip install uv
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --unsafe-package "" -o requirements.lock
+lock: $(OK)
+	$(PY) -m pip install -qq uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate -o requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
