@@ -28,6 +28,8 @@ format: $(OK)
 	$(BIN)/ruff check --fix .
 
 $(OK): requirements.lock pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "edgewright needs Python 3.11 or newer; python3 is $$(python3 --version)."; exit 1; }
 	@echo "Setting up .venv (once, about a minute) ..."
 	@test -x $(PY) || python3 -m venv .venv
 	@# On a terminal pip shows its progress; in a log it is quiet.

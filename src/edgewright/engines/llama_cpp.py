@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..domain.engine import Capabilities, Chunk, Request
 from ..domain.errors import EngineError, EngineUnavailableError
@@ -29,6 +30,7 @@ from .http import Http
 
 BATCH = 128  # tokens prefilled between two looks at cancellation; 4 % slower than 512
 PROMPT_CACHE_MIB = 256  # prefixes kept when their slot is taken; the library's default is 8 GiB
+MAX_SOCKET_PATH = 103  # bytes; what macOS allows, Linux allows four more
 
 
 class LlamaCppEngine:
@@ -68,9 +70,12 @@ class LlamaCppEngine:
         try:
             params = _parameters(Path(path), context, slots, threads or _cores(), embeddings)
             params.api_keys = [key]
-            if hasattr(socket, "AF_UNIX"):
-                params.hostnames = [str(self._folder / "engine.sock")]
+            path_to_socket = str(self._folder / "engine.sock")
+            # Elsewhere loopback, and the key alone keeps others out.
+            if hasattr(socket, "AF_UNIX") and len(os.fsencode(path_to_socket)) <= MAX_SOCKET_PATH:
+                params.hostnames = [path_to_socket]
             self._server: Any = _load(params)
+            _wait_until_serving(str(self._server.listening_address), key)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -142,6 +147,8 @@ def _parameters(path: Path, context: int, slots: int, threads: int, embeddings: 
     params.verbosity = -1
     if embeddings:
         params.embedding = True
+        # Pooled over separate caches, the vectors of texts that share a batch come out mixed up.
+        params.kv_unified = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         params.n_batch = params.n_ubatch = context
     return params
@@ -175,6 +182,25 @@ def _load(params: Any) -> Any:
             f"llama.cpp could not load {params.model.path}: {error}",
             hint="`edgewright doctor` checks the machine, `edgewright models info` the file.",
         ) from error
+
+
+def _wait_until_serving(address: str, key: str) -> None:
+    """Returns when the server's threads have answered once. Told to stop before they run, they
+    would miss it, and closing the engine would wait for good."""
+    # Of the slots, because that is a question for the thread that computes, too.
+    question = f"GET /slots HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n"
+    where = urlsplit(address)
+    try:
+        if where.scheme == "unix":
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(address.removeprefix("unix://"))
+        else:
+            connection = socket.create_connection((where.hostname, where.port))
+        with connection:
+            connection.sendall(question.encode())
+            connection.recv(1)
+    except OSError as error:
+        raise EngineError(f"llama.cpp cannot be reached on {address}: {error}") from error
 
 
 def _cores() -> int:

@@ -44,7 +44,7 @@ class _Lines:
 
     def __call__(self, report: PullProgress) -> None:
         if report.note:
-            self._print(f"{self._alias}: {report.note}")
+            self._print(f"{self._alias}: {report.note}", soft_wrap=True, markup=False)
         tenth = 10 * report.done // max(report.total, 1)
         if report.stage == "downloading" and tenth != self._tenth:
             self._tenth = tenth

@@ -108,8 +108,10 @@ class Store:
 
         Raises StorageBusyError while another process pulls it, StorageReadOnlyError.
         """
-        if not (self.root / "locks").exists():
+        if not self.root.exists():
             return 0  # nothing was ever pulled
+        with self._errors():
+            (self.root / "locks").mkdir(exist_ok=True)
         with self._errors(), self._lock(card, Reporter(card.size, None), patience=0.0):
             self._ref(card).unlink(missing_ok=True)
             if any(model.sha256 == card.sha256 for model in self.pulled()):

@@ -1,0 +1,93 @@
+"""`edgewright chat`, over a pipe and in a terminal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from commandline import CommandLine, split_turns, text_of
+
+SMOLLM = ("--model", "smollm2-135m")
+STORY = "Tell me a very long story about a dragon.\n"
+
+
+def test_several_turns_over_a_pipe_are_one_conversation(cli: CommandLine, brief: str) -> None:
+    ada = ("--agent", brief, "--session", "ada", "--json")
+    lines = "My name is Ada.\n\nI live in Turin.\nWho am I?\n"  # an empty line is not a turn
+    talked = cli("chat", *ada, stdin=lines).well()
+
+    turns = split_turns(talked.events)
+    assert len(turns) == 3
+    assert all(turn[-1]["session"] == "ada" and turn[-1]["text"] for turn in turns)
+    prompts = [turn[-1]["usage"]["prompt"] for turn in turns]
+    assert prompts[0] < prompts[1] < prompts[2], "earlier turns are part of later prompts"
+    said = ["My name is Ada.", "I live in Turin.", "Who am I?"]
+    assert cli.turns("ada") == [
+        ("done", [("user", text), ("assistant", text_of(turn))])
+        for text, turn in zip(said, turns, strict=True)
+    ]
+
+    # Another process goes on with it.
+    later = cli("ask", "And where do I live?", *ada).well()
+    assert later.end["usage"]["prompt"] > prompts[2]
+    assert cli.states("ada") == ["done"] * 4
+
+
+def test_ctrl_c_while_it_speaks_ends_the_chat_and_keeps_the_session(cli: CommandLine) -> None:
+    terminal = cli.terminal("chat", *SMOLLM)
+    terminal.until("you ›")
+    terminal.type(STORY)
+    terminal.until("dragon.\r\n")
+    terminal.until(" ")  # the first word of the story
+
+    terminal.type("\x03")
+    status, shown = terminal.ended()
+
+    assert status == 130
+    assert "resident" not in shown, "it had ended by itself"
+    assert "Traceback" not in shown
+    told = re.search(r"Continue with: (edgewright .*?)(\x1b|\r|\n)", shown)
+    assert told, shown
+    _, *arguments = shlex.split(told[1])
+    session = arguments[arguments.index("--session") + 1]
+    assert cli.states(session) == ["interrupted"]
+
+    # What it says to continue with does continue, on the same model.
+    assert arguments[:3] == ["chat", *SMOLLM]
+    talked = cli(*arguments, "--json", stdin="Say hello.\n").well()
+    assert cli.turns(session) == [
+        ("interrupted", [("user", STORY.strip())]),
+        ("done", [("user", "Say hello."), ("assistant", talked.end["text"])]),
+    ]
+
+
+def test_ctrl_c_and_ctrl_d_at_the_prompt(cli: CommandLine) -> None:
+    for key, expected in (("\x03", 130), ("\x04", 0)):
+        terminal = cli.terminal("chat", *SMOLLM)
+        terminal.until("you ›")
+        terminal.type(key)
+        status, shown = terminal.ended()
+
+        assert status == expected
+        assert "Continue with: edgewright chat" in shown
+        assert "Traceback" not in shown
+
+
+def test_in_a_terminal_an_error_does_not_end_the_chat(cli: CommandLine) -> None:
+    (cli.folder / "twice.py").write_text(
+        """
+from edgewright import Agent, Config, ScriptedEngine, errors
+
+script = [errors.EngineTimeoutError("It slept."), "I am awake."]
+agent = Agent(Config(), engine=ScriptedEngine(script))
+"""
+    )
+    terminal = cli.terminal("chat", "--agent", "twice.py:agent")
+    terminal.until("you ›")
+    terminal.type("Hello?\n")
+    assert "It slept." in terminal.until("you ›")
+    terminal.type("Hello?\n")
+    terminal.until("I am awake.")
+    terminal.type("\x04")
+    status, _ = terminal.ended()
+    assert status == 0
