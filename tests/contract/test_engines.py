@@ -15,7 +15,6 @@ from typing import Any
 import anyio
 import jsonschema
 import pytest
-import xllamacpp
 
 from edgewright.domain.engine import Chunk, Engine, Request
 from edgewright.domain.errors import (
@@ -24,7 +23,7 @@ from edgewright.domain.errors import (
     EngineUnavailableError,
 )
 from edgewright.domain.message import Message
-from edgewright.engines.llama_cpp import LlamaCppEngine, chatml
+from edgewright.engines.llama_cpp import LlamaCppEngine, _library, chatml
 from edgewright.engines.openai import OpenAIEngine
 from edgewright.engines.scripted import ScriptedEngine
 
@@ -38,6 +37,7 @@ HELLO = [Message("system", "You are a poet."), Message("user", "Write two lines 
 @contextmanager
 def served(path: Path, *, context: int, embeddings: bool = False) -> Iterator[str]:
     """The address of llama.cpp's own server for the model."""
+    xllamacpp = _library()  # which makes idle workers sleep before it loads the library
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_parallel = 4
@@ -52,7 +52,7 @@ def served(path: Path, *, context: int, embeddings: bool = False) -> Iterator[st
     params.cpuparams.n_threads = 1
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
     if embeddings:
-        params.embedding = True
+        params.embedding = params.kv_unified = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     yield f"{server.listening_address}/v1"
@@ -158,11 +158,17 @@ async def test_a_stop_sequence_ends_the_answer_and_is_not_in_it(engine: Engine) 
 
 
 @every_engine
-async def test_eight_at_once_are_all_answered_as_if_alone(engine: Engine) -> None:
-    alone, _ = await answer(engine, Request(HELLO, max_tokens=8))
-    texts = [text for text, _ in await together(engine, [Request(HELLO, max_tokens=8)] * 8)]
-    assert [bool(text) for text in texts] == [True] * 8
-    assert alone in texts
+async def test_eight_at_once_are_all_answered_as_they_are_alone(engine: Engine) -> None:
+    topics = ["sea", "wind", "rain", "snow", "sun", "moon", "dew", "fog"]
+    requests = [
+        Request([Message("user", f"Write two lines on the {topic}.")], max_tokens=6)
+        for topic in topics
+    ]
+    alone = [(await answer(engine, request))[0] for request in requests]
+    at_once = [text for text, _ in await together(engine, requests)]
+    assert all(at_once)
+    # A batch is computed in another order, so now and then a near tie falls the other way.
+    assert sum(a == b for a, b in zip(alone, at_once, strict=True)) >= 6
 
 
 @every_model
@@ -235,7 +241,7 @@ async def test_output_held_to_a_schema_is_valid(engine: Engine, temperature: flo
     for seed in range(3):
         request = Request(HELLO, schema=SCHEMA, max_tokens=250, temperature=temperature, seed=seed)
         text, last = await answer(engine, request)
-        assert last.finish == "stop"
+        assert last.finish == "stop", text
         jsonschema.validate(json.loads(text), SCHEMA)
 
 
@@ -319,7 +325,7 @@ async def test_a_prefix_seen_before_is_not_computed_again(engine: Engine) -> Non
 
 # Giving up
 
-ENDLESS = "root ::= [a-z]{3900}"  # a model that may not stop by itself
+ENDLESS = "root ::= [a-z] root"  # a model that cannot stop by itself
 
 
 @embedded
@@ -351,7 +357,8 @@ async def test_cancelling_in_the_middle_of_a_long_answer_frees_the_engine(
                 got_some.set()
 
     task = asyncio.create_task(consume())
-    await got_some.wait()
+    with anyio.fail_after(30):
+        await got_some.wait()
     await until(engine, working=True)
     task.cancel()
     with anyio.fail_after(5):
@@ -403,7 +410,7 @@ async def test_control_tokens_in_a_text_cannot_forge_a_turn(
 
 @pytest.fixture(scope="session")
 def embedding_engines(smollm_path: Path) -> Iterator[dict[str, Engine]]:
-    ours = LlamaCppEngine(smollm_path, context=512, slots=1, embeddings=True)
+    ours = LlamaCppEngine(smollm_path, context=512, embeddings=True)
     with served(smollm_path, context=512, embeddings=True) as endpoint:
         yield {"llama_cpp": ours, "openai": OpenAIEngine(endpoint, "smollm2")}
     ours.close()
@@ -425,7 +432,9 @@ async def test_embeddings_are_unit_vectors_of_the_models_width_near_for_like_tex
     assert [dot(vector, vector) for vector in vectors] == pytest.approx([1, 1, 1], abs=1e-3)
     cat, kitten, revenue = vectors
     assert dot(cat, kitten) > dot(cat, revenue) + 0.05
-    assert await engine.embed(texts[1:2]) == [pytest.approx(kitten, abs=0.02)]
+    for text, vector in zip(texts, vectors, strict=True):  # in company or alone
+        (alone,) = await engine.embed([text])
+        assert dot(alone, vector) > 0.999
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
@@ -466,7 +475,7 @@ async def test_an_engine_says_what_it_is_and_how_it_stands(engine: Engine) -> No
     assert engine.name in ("llama_cpp", "openai", "scripted")
     assert engine.model in ("smollm2-135m", "scripted")
     assert engine.context == CONTEXT
-    assert type(engine).status()  # type: ignore[attr-defined]
+    assert type(engine).status()
 
 
 # Closing

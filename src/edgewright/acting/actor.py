@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..domain.engine import Chunk, Engine, Request, TokenLogprob, Usage
 from ..domain.errors import EngineResponseError
-from ..domain.message import Message, ToolCall
+from ..domain.message import Message, ToolCall, loads
 from ..domain.tool import ToolSpec
 from . import prompts
 from .action import Action, Cost, call_schema
@@ -51,6 +51,8 @@ class Actor:
         self.temperature = temperature
         self.stream = stream
         self.native = tool_format == "native" and engine.capabilities.native_tools
+        can = engine.capabilities
+        self._takes_steps = can.logprobs and can.continues
         self.cost = Cost()
         self._ids = (f"call_{n}" for n in itertools.count(1))
 
@@ -66,13 +68,15 @@ class Actor:
             return await self._reply(prompts.plain(messages), on_text)
         if self.native:
             return await self._native(messages, tools, on_text)
-        if self.engine.capabilities.logprobs and self.engine.capabilities.continues:
+        if self._takes_steps:
             return await self._in_steps(messages, tools, on_text)
         return await self._at_once(messages, tools, on_text)
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """How many tokens the longest prompt for these messages takes."""
-        rendered = messages if self.native else prompts.with_tools(messages, tools)
+        rendered = messages
+        if not self.native:
+            rendered = prompts.with_tools(messages, tools, or_reply=not self._takes_steps)
         tokens = await self.engine.count_tokens(rendered)
         if self.native:
             spoken = json.dumps([tool.as_openai() for tool in tools])
@@ -99,7 +103,13 @@ class Actor:
         text, end = await self._generate(
             Request(prompts.with_tools(messages, tools, or_reply=True), schema=schema), partial.feed
         )
-        return self._parsed(text, truncated=end.finish == "length")
+        truncated = end.finish == "length"
+        if truncated and partial.text:
+            return Action(reply=partial.text, truncated=True)
+        action = self._parsed(text, truncated=truncated)
+        if rest := action.reply.removeprefix(partial.text):  # what was not in a reply's form
+            on_text(rest)
+        return action
 
     async def _in_steps(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
@@ -172,14 +182,14 @@ class Actor:
         """The action that constrained output states; text that is no such JSON is a reply, for
         there are servers that take a schema and do not hold to it."""
         try:
-            value = json.loads(text)
+            value = loads(text)
         except ValueError:
-            if truncated:
+            if truncated and text.lstrip().startswith("{"):
                 raise EngineResponseError(
                     f"The call was cut off after {self.max_tokens} tokens.",
                     hint="Raise Config(max_tokens=…).",
                 ) from None
-            return Action(reply=text)
+            return Action(reply=text, truncated=truncated)
         if isinstance(value, dict):
             if isinstance(value.get("reply"), str):
                 return Action(reply=value["reply"], truncated=truncated)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 
 class PartialReply:
-    """Fed the pieces of `{"reply": "…"}`, gives the new text of the reply to `on_text`."""
+    """Fed the pieces of `{"reply": "…"}`, gives the new text of the reply to `on_text`; `text` is
+    all that it gave."""
 
     def __init__(self, on_text: Callable[[str], None]) -> None:
+        self.text = ""
         self._on_text = on_text
         self._json = ""
-        self._given = 0
 
     def feed(self, piece: str) -> None:
         from pydantic_core import from_json
@@ -22,6 +23,6 @@ class PartialReply:
         except ValueError:  # not JSON so far, or in the middle of an escape
             return
         reply = value.get("reply") if isinstance(value, dict) else None
-        if isinstance(reply, str) and len(reply) > self._given:
-            self._on_text(reply[self._given :])
-            self._given = len(reply)
+        if isinstance(reply, str) and len(reply) > len(self.text):
+            self._on_text(reply[len(self.text) :])
+            self.text = reply

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Protocol, overload
 
@@ -21,7 +28,7 @@ from ..security import egress
 from ..tools import Tool, Toolset
 from ..tools.toolset import Approval
 from .config import Config
-from .context import PastTurn
+from .context import KeptTurn, past_turns
 from .portal import Background, wait_for
 from .turn import Emit, Turn
 
@@ -34,7 +41,7 @@ class SessionStore(Protocol):
     def begin(self, session: str, agent: str, message: Message) -> int: ...
     def add(self, turn: int, messages: Sequence[Message]) -> None: ...
     def end(self, turn: int, state: Any, messages: Sequence[Message] = ()) -> None: ...
-    def history(self, session: str) -> Sequence[PastTurn]: ...
+    def history(self, session: str) -> Sequence[KeptTurn]: ...
 
 
 class BaseAgent:
@@ -103,8 +110,7 @@ class BaseAgent:
         if not isinstance(text, str) or not text.strip():
             raise ConfigError("The message is empty.", hint="Say something to the agent.")
         config = self.config
-        online = nullcontext() if config.offline_mode else egress.allowed()
-        with online:
+        with egress.allowed(not config.offline_mode):
             engine = await self._engine()
             # A lone surrogate, from a file's name or from JSON, can go to no engine.
             user = Message("user", text.encode("utf-8", "replace").decode())
@@ -141,7 +147,7 @@ class BaseAgent:
         beginning = asyncio.ensure_future(run(store.begin, session, self.config.name, user))
         try:
             number = await asyncio.shield(beginning)
-            turn.past = await run(store.history, session)
+            turn.past = past_turns(await run(store.history, session))
             turn.keep = lambda messages: run(store.add, number, messages)
             finished = await self._bounded(turn)
         except BaseException as error:
@@ -152,11 +158,11 @@ class BaseAgent:
                     await run(store.end, await beginning, state)
 
             with anyio.CancelScope(shield=True):
-                await asyncio.shield(asyncio.ensure_future(close()))
+                await _to_the_end(close())
             raise
         reply = [Message("assistant", finished.text)]
         with anyio.CancelScope(shield=True):
-            await asyncio.shield(asyncio.ensure_future(run(store.end, number, "done", reply)))
+            await _to_the_end(run(store.end, number, "done", reply))
         return finished
 
     async def _bounded(self, turn: Turn) -> TurnFinished:
@@ -207,6 +213,22 @@ class EventStream:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work even if the caller is cancelled meanwhile, who hears of it only then."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break
+    if cancelled:
+        raise cancelled
+    task.result()
 
 
 def _ignore(_: Event) -> None:

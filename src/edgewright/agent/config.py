@@ -14,10 +14,10 @@ DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 class Config(BaseModel):
     """An agent's settings; immutable. Raises ConfigError, naming each field that is wrong.
 
-    The model is `model_alias` (a catalog name) or `model_id` (a GGUF file, or the name an
-    endpoint serves it under); with `endpoint` set it is asked there. `context` is the window in
-    tokens (default: 4096 embedded, 32768 at an endpoint) and `history` what becomes of turns
-    that no longer fit it. `timeout` bounds a turn and `tool_timeout` a tool call, in seconds.
+    The model is `model_alias` (a catalog name) or `model_id` (a GGUF file, prompted as ChatML, or
+    the name an endpoint serves it under); with `endpoint` set it is asked there. `context` is the
+    window in tokens (default: 4096 embedded, 32768 at an endpoint) and `history` what becomes of
+    turns that no longer fit it. `timeout` bounds a turn and `tool_timeout` a tool call, in seconds.
     `max_steps` bounds the rounds of tool calls in a turn, `max_result_chars` what the model is
     shown of a tool's result. `tool_format="native"` uses the endpoint's own tool calls in
     place of constrained output: right for large models that were trained on them.

@@ -20,6 +20,38 @@ class PastTurn(Protocol):
     def messages(self) -> tuple[Message, ...]: ...
 
 
+class KeptTurn(PastTurn, Protocol):
+    @property
+    def state(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Mended:
+    messages: tuple[Message, ...]
+
+
+def past_turns(kept: Sequence[KeptTurn]) -> list[PastTurn]:
+    """The turns that a model is shown. One that failed before it did anything is left out; one
+    that broke off after a call is closed with what is known of it."""
+    shown: list[PastTurn] = []
+    for turn in kept:
+        if turn.state == "done":
+            shown.append(turn)
+            continue
+        calls = [call for message in turn.messages for call in message.calls]
+        if not calls:
+            continue
+        ended = {message.call_id for message in turn.messages}
+        unknown = [
+            Message("tool", "Error: broken off; it is not known what came of it.", (), c.id, c.name)
+            for c in calls
+            if c.id not in ended
+        ]
+        end = Message("assistant", "(I was interrupted before I could answer.)")
+        shown.append(_Mended((*turn.messages, *unknown, end)))
+    return shown
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """`messages` fit; `trimmed` is None when nothing was left out."""
@@ -36,8 +68,10 @@ async def fit(
     limit: int,
     policy: Literal["condense", "drop"],
     count: Count,
+    counts_more: bool = False,
 ) -> Fitted:
-    """The prompt's messages within `limit` tokens as `count` counts them.
+    """The prompt's messages within `limit` tokens as `count` counts them, which may be more than
+    the messages' own (`counts_more`), for there are tools to describe.
 
     The system message and the current turn always stay. Past turns go oldest first: condensed
     to a line each (by policy, and only while that is enough), or dropped.
@@ -54,9 +88,11 @@ async def fit(
         return [*start, *shown, *current]
 
     whole = messages(0, 0)
-    # A token is at least a byte, so most conversations need no counting at all.
-    if sum(len(m.content.encode()) for m in whole) + 16 * len(whole) < limit // 2:
-        return Fitted(whole, None)
+    if not counts_more:
+        # A token is at least a byte, so most conversations need no counting at all.
+        size = sum(len(m.content.encode()) for m in whole) + 16 * len(whole)
+        if size < limit // 2:
+            return Fitted(whole, None)
     before = await count(whole)
     if before <= limit:
         return Fitted(whole, None)

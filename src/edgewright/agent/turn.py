@@ -10,7 +10,6 @@ import anyio
 
 from ..acting import Action, Actor
 from ..domain.event import (
-    ContextTrimmed,
     Event,
     StopReason,
     TextDelta,
@@ -45,7 +44,7 @@ class Turn:
     _current: list[Message] = field(default_factory=list)
     _started: float = field(default_factory=perf_counter)
     _first_text: float = 0.0
-    _trimmed: ContextTrimmed | None = None
+    _left_out: tuple[int, int] = (0, 0)
 
     async def run(self) -> TurnFinished:
         """The turn's end, after every event before it was emitted. Raises EngineError."""
@@ -75,13 +74,18 @@ class Turn:
             limit=context - min(self.config.max_tokens, context // 2),
             policy=self.config.history,
             count=lambda messages: self.actor.prompt_tokens(messages, specs),
+            counts_more=bool(specs),
         )
-        if fitted.trimmed is not None and fitted.trimmed != self._trimmed:
-            self._trimmed = fitted.trimmed
-            self.emit(fitted.trimmed)
+        if (trimmed := fitted.trimmed) is not None:
+            left_out = (trimmed.dropped, trimmed.condensed)
+            if left_out != self._left_out:  # not said again in each step
+                self._left_out = left_out
+                self.emit(trimmed)
         return await self.actor.act(fitted.messages, specs, self._text)
 
     async def _carry_out(self, action: Action) -> None:
+        made = Message("assistant", action.reply, calls=action.calls)
+        await self._add([made])  # before they run: what a call did may outlive this process
         for call in action.calls:
             self.emit(ToolCallStarted(call))
         ended: list[ToolCallFinished | None] = [None] * len(action.calls)
@@ -102,14 +106,15 @@ class Turn:
             async with anyio.create_task_group() as group:
                 for n, call in enumerate(action.calls):
                     group.start_soon(carry_out, n, call)
-        messages = [
-            Message("assistant", action.reply, calls=action.calls),
-            *(
+        await self._add(
+            [
                 Message("tool", done.result, call_id=done.call.id, name=done.call.name)
                 for done in ended
                 if done is not None
-            ),
-        ]
+            ]
+        )
+
+    async def _add(self, messages: Sequence[Message]) -> None:
         self._current += messages
         if self.keep is not None:
             await self.keep(messages)

@@ -42,7 +42,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         "disk": {
             "home": str(folder),
             "free": disk.free,
-            "writable": os.access(existing, os.W_OK),
+            "writable": existing.is_dir() and os.access(existing, os.W_OK),
         },
         "engines": engine_status(),
         "models": [card.alias for card in Catalog.default() if store.path(card)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,3 +27,15 @@ class Message:
     calls: tuple[ToolCall, ...] = field(default=())
     call_id: str = ""
     name: str = ""
+
+
+def loads(text: str) -> Any:
+    """The JSON value that a model or its server wrote. Half of a surrogate pair, which JSON can
+    write and no engine, file or terminal takes, becomes a question mark. Raises ValueError."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if "\\ud" in text or "\\uD" in text:
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value

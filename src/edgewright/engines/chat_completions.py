@@ -20,7 +20,7 @@ from ..domain.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
-from ..domain.message import Message, ToolCall
+from ..domain.message import Message, ToolCall, loads
 from .http import Http, TooLong
 
 
@@ -58,16 +58,15 @@ class ChatCompletions:
         body = self._body(request)
         if not request.stream:
             answer = await self.post(self.path, body)
-            choice = self._choice(answer)
-            message = self._message(choice, "message")
-            if message is None:
-                raise self._garbage(json.dumps(answer))
-            yield self._chunk(
-                str(message.get("content") or ""),
-                self._calls(message.get("tool_calls") or ()),
-                choice,
-                answer,
-            )
+            with self._reading(answer):
+                choice = self._choice(answer)
+                message = self._message(choice, "message")
+                if message is None:
+                    raise self._garbage(json.dumps(answer))
+                text = str(message.get("content") or "")
+                made = self._calls(message.get("tool_calls") or ())
+                whole = self._chunk(text, made, choice, answer)
+            yield whole
             return
         finish, calls = "", _CallAssembler()
         tail: dict[str, Any] = {}
@@ -75,29 +74,34 @@ class ChatCompletions:
         # aclosing: leaving early must close the connection now, for that is what frees the slot
         async with aclosing(self._events(body)) as events:
             async for event in events:
-                tail = {**tail, **{k: event[k] for k in ("usage", "timings") if event.get(k)}}
-                if not event.get("choices"):
-                    continue
-                choice = self._choice(event)
-                delta = self._message(choice, "delta") or {}
-                calls.add(delta.get("tool_calls") or ())
-                finish = choice.get("finish_reason") or finish
-                if finish:
-                    last_choice = choice
-                if text := delta.get("content"):
-                    yield Chunk(text=str(text), logprobs=_logprobs(choice))
+                with self._reading(event):
+                    tail = {**tail, **{k: event[k] for k in ("usage", "timings") if event.get(k)}}
+                    if not event.get("choices"):
+                        continue
+                    choice = self._choice(event)
+                    delta = self._message(choice, "delta") or {}
+                    calls.add(delta.get("tool_calls") or ())
+                    finish = choice.get("finish_reason") or finish
+                    if finish:
+                        last_choice = choice
+                    text = str(delta.get("content") or "")
+                    odds = _logprobs(choice) if text else ()
+                if text:
+                    yield Chunk(text=text, logprobs=odds)
         if not finish:
             raise EngineResponseError(
                 f"{self.where} broke off before its answer was finished.",
                 hint="Try again; if it happens again, look at the server's log.",
             )
-        yield self._chunk("", self._calls(calls.whole()), last_choice, tail)
+        with self._reading(tail):
+            end = self._chunk("", self._calls(calls.whole()), last_choice, tail)
+        yield end
 
     async def _events(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         with self._translated():
             async with self.http.lines(self.path, body) as (status, lines):
                 if status >= 300:
-                    raise self._refused(status, "\n".join([line async for line in lines]))
+                    raise self._refused(status, await _beginning(lines))
                 got_any = False
                 async for line in lines:
                     if line.startswith("data:"):
@@ -108,7 +112,7 @@ class ChatCompletions:
                                 pass
                             return
                         event = self._object(data)
-                        if "error" in event:
+                        if event.get("error"):
                             raise self._refused(500, data)
                         yield event
                     elif line and not line.startswith((":", "event:", "id:")) and not got_any:
@@ -153,7 +157,7 @@ class ChatCompletions:
 
     def _value(self, text: str) -> Any:
         try:
-            return json.loads(text)
+            return loads(text)
         except ValueError:
             raise self._garbage(text) from None
 
@@ -173,7 +177,7 @@ class ChatCompletions:
         made = []
         for n, call in enumerate(calls):
             try:
-                arguments = json.loads(call["function"]["arguments"] or "{}")
+                arguments = loads(call["function"]["arguments"] or "{}")
                 name = call["function"]["name"]
             except (KeyError, TypeError, ValueError):
                 raise self._garbage(json.dumps(call)) from None
@@ -228,6 +232,14 @@ class ChatCompletions:
         return EngineError(said, hint="Check the endpoint's address and the model's name.")
 
     @contextmanager
+    def _reading(self, answer: dict[str, Any]) -> Iterator[None]:
+        """An answer may be JSON and yet of another shape, in any place."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._garbage(json.dumps(answer)) from None
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -254,6 +266,16 @@ class ChatCompletions:
             raise self._garbage("(an endless answer)") from None
         except UnicodeDecodeError as error:
             raise self._garbage(str(error)) from error
+
+
+async def _beginning(lines: AsyncGenerator[str, None]) -> str:
+    """What the lines say, as far as anybody would read it."""
+    text = ""
+    async for line in lines:
+        text += f"{line}\n"
+        if len(text) > 10_000:
+            break
+    return text
 
 
 class _CallAssembler:

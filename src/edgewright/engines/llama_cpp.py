@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from ..domain.engine import Capabilities, Chunk, Request
 from ..domain.errors import EngineError, EngineUnavailableError
 from ..domain.message import Message
@@ -66,7 +68,9 @@ class LlamaCppEngine:
             counts_tokens=True,
         )
         key = secrets.token_urlsafe(16)
-        self._folder = Path(tempfile.mkdtemp(prefix="edgewright-"))  # for this user only
+        _sweep()
+        # For this user only, and named so that it can be told from what a killed process left.
+        self._folder = Path(tempfile.mkdtemp(prefix=f"edgewright-{os.getpid()}-"))
         try:
             params = _parameters(Path(path), context, slots, threads or _cores(), embeddings)
             params.api_keys = [key]
@@ -197,10 +201,19 @@ def _wait_until_serving(address: str, key: str) -> None:
         else:
             connection = socket.create_connection((where.hostname, where.port))
         with connection:
+            connection.settimeout(60)
             connection.sendall(question.encode())
             connection.recv(1)
     except OSError as error:
         raise EngineError(f"llama.cpp cannot be reached on {address}: {error}") from error
+
+
+def _sweep() -> None:
+    """Remove the socket folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob("edgewright-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _cores() -> int:

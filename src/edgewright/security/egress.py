@@ -11,23 +11,26 @@ the tests do.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from ipaddress import ip_address
 from typing import Any
 
 from ..domain.errors import OfflineError
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # an agent may be collected, and come back here, while it is held
 _offline = 0  # how many reasons there are to be offline
 _sealed = False  # offline for good, whatever an agent's configuration says
 _installed = False
 _allowed: ContextVar[bool] = ContextVar("edgewright_egress_allowed", default=False)
+_carrying: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
 def go_offline(owner: object | None = None) -> None:
@@ -50,13 +53,31 @@ def _back() -> None:
 
 
 @contextmanager
-def allowed() -> Iterator[None]:
-    """Connections made in this context are not refused."""
-    token = _allowed.set(True)
+def allowed(yes: bool = True) -> Iterator[None]:
+    """Connections made in this context are not refused; or, with False, they are again."""
+    if yes and _installed:
+        _look_names_up_in_context()
+    token = _allowed.set(yes)
     try:
         yield
     finally:
         _allowed.reset(token)
+
+
+class _InContext(ThreadPoolExecutor):
+    """Threads that know for whom they work."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(copy_context().run, fn, *args, **kwargs)
+
+
+def _look_names_up_in_context() -> None:
+    # asyncio looks names up in the threads of its executor, which do not know the context.
+    with suppress(RuntimeError):  # no loop runs here
+        loop = asyncio.get_running_loop()
+        if loop not in _carrying:
+            _carrying.add(loop)
+            loop.set_default_executor(_InContext(thread_name_prefix="edgewright"))
 
 
 def _watch(event: str, args: tuple[Any, ...]) -> None:
@@ -70,8 +91,10 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
         ):
             return
         host = address[0] if isinstance(address, tuple) else address
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
         host = args[0]
+    elif event == "socket.getnameinfo":
+        host = args[0][0]
     else:
         return
     if is_loopback(host) or (_allowed.get() and not _sealed):

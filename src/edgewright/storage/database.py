@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +30,14 @@ class Database:
                 path, timeout=patience, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                self._prepare(patience)
             except BaseException:
                 self._connection.close()
                 raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, patience: float) -> None:
         run = self._connection.execute
-        run("PRAGMA journal_mode = WAL")
+        self._write_ahead(time.monotonic() + patience)
         run("PRAGMA synchronous = FULL")  # an answered turn survives a power cut
         run("PRAGMA foreign_keys = ON")
         run("BEGIN IMMEDIATE")
@@ -55,6 +57,19 @@ class Database:
         except BaseException:
             run("ROLLBACK")
             raise
+
+    def _write_ahead(self, deadline: float) -> None:
+        """Sets the WAL mode. Where another process is doing just that, to a new database, SQLite
+        says busy at once and does not wait by itself."""
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -84,12 +99,12 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._in_our_words(error) from error
-        except PermissionError as error:
-            raise StorageReadOnlyError(
-                f"{self.path.parent} cannot be written: {error.strerror}.",
-                hint="Make the folder writable, or set EDGEWRIGHT_HOME to one that is.",
-            ) from error
         except OSError as error:
+            if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+                raise StorageReadOnlyError(
+                    f"{self.path.parent} cannot be written: {error.strerror}.",
+                    hint="Make the folder writable, or set EDGEWRIGHT_HOME to one that is.",
+                ) from error
             raise StorageError(f"{self.path}: {error.strerror or error}.") from error
 
     def _in_our_words(self, error: sqlite3.Error) -> StorageError:

@@ -20,6 +20,10 @@ from .tool import InvalidArguments, Tool
 Approval = Callable[[ToolCall], bool | Awaitable[bool]]
 
 
+class _Overrun(Exception):
+    """The tool took longer than it may. Not TimeoutError, which a tool may raise itself."""
+
+
 class Toolset:
     """Tools by name. Raises ToolDefinitionError when two have the same."""
 
@@ -74,9 +78,10 @@ class Toolset:
                 result = _cut(_text(value), max_chars)
         except InvalidArguments as invalid:
             error = f"invalid arguments: {invalid}"
-        except TimeoutError:
+        except _Overrun:
             error = f"no result within {(tool and tool.timeout) or seconds:g} s"
-        except Exception as failure:  # a tool is foreign code: whatever it raises is its answer
+        # A tool is foreign code: whatever it raises is its answer, a wish to exit included.
+        except (Exception, SystemExit) as failure:
             while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
                 failure = failure.exceptions[0]
             error = f"{type(failure).__name__}: {failure}"
@@ -93,7 +98,7 @@ async def _approved(approval: Approval, call: ToolCall) -> bool:
 
 async def _run(tool: Tool, arguments: dict[str, Any], seconds: float) -> Any:
     keywords = tool.validated(arguments)
-    with anyio.fail_after(seconds):
+    with anyio.move_on_after(seconds):
         if inspect.iscoroutinefunction(tool.function):
             return await tool.function(**keywords)
         # A thread cannot be killed: one that overruns is left behind, and its result dropped.
@@ -101,6 +106,7 @@ async def _run(tool: Tool, arguments: dict[str, Any], seconds: float) -> Any:
             partial(tool.function, **keywords), abandon_on_cancel=True
         )
         return await value if inspect.isawaitable(value) else value
+    raise _Overrun
 
 
 def _text(value: Any) -> str:

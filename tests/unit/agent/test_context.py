@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.agent.context import Fitted, fit
+from edgewright.agent.context import Fitted, fit, past_turns
 from edgewright.domain.errors import ContextOverflowError
 from edgewright.domain.message import Message, ToolCall
 
@@ -107,3 +107,34 @@ async def test_the_prompt_always_fits_and_always_has_the_current_turn(
     assert result.messages[0].content.startswith(SYSTEM.content)
     whole = 2 * len(sizes) + 2
     assert (result.trimmed is None) == (len(result.messages) == whole)
+
+
+@dataclass(frozen=True)
+class Kept(Past):
+    state: str = "done"
+
+
+CALL = ToolCall("c", "order", {"id": "7"})
+QUESTION = Message("user", "Where is order 7?")
+CALLED = Message("assistant", "", calls=(CALL,))
+
+
+def test_a_turn_that_failed_before_it_did_anything_is_not_shown_to_the_model() -> None:
+    done = Kept((QUESTION, Message("assistant", "Sent.")))
+    assert past_turns([Kept((QUESTION,), "failed"), done, Kept((QUESTION,), "interrupted")]) == [
+        done
+    ]
+
+
+def test_a_turn_broken_off_after_a_call_is_shown_closed() -> None:
+    result = Message("tool", "sent", call_id="c", name="order")
+    (shown,) = past_turns([Kept((QUESTION, CALLED, result), "interrupted")])
+    assert shown.messages[:3] == (QUESTION, CALLED, result)
+    assert shown.messages[3].role == "assistant"
+
+
+def test_a_call_whose_end_is_unknown_is_said_to_be() -> None:
+    (shown,) = past_turns([Kept((QUESTION, CALLED), "interrupted")])
+    assert [m.role for m in shown.messages] == ["user", "assistant", "tool", "assistant"]
+    assert shown.messages[2].call_id == "c"
+    assert "not known" in shown.messages[2].content

@@ -1,0 +1,398 @@
+"""Endpoints that are down, slow, hostile or simply something else: each is told in our words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tracemalloc
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from edgewright import Agent, Config
+from edgewright.domain.engine import Chunk, Request
+from edgewright.domain.errors import (
+    ConfigError,
+    ContextOverflowError,
+    EngineError,
+    EngineResponseError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
+from edgewright.domain.message import Message
+from edgewright.engines.openai import OpenAIEngine
+
+pytestmark = pytest.mark.anyio
+
+both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+
+async def ask(url: str, *, stream: bool = True, timeout: float = 10.0, **of: Any) -> list[Chunk]:
+    engine = OpenAIEngine(url, "m", timeout=timeout)
+    request = Request([Message("user", "Hi")], stream=stream, **of)
+    async with aclosing(engine.generate(request)) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def failure(url: str, **options: Any) -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        await ask(url, **options)
+    assert caught.value.hint  # there is always a next thing to try
+    assert len(str(caught.value)) < 500
+    return caught.value
+
+
+def data(*events: Any) -> list[str]:
+    return [f"data: {json.dumps(event)}" for event in events]
+
+
+def delta(text: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": text}}]}
+
+
+END = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+
+
+# Not there
+
+
+@both_ways
+async def test_nobody_listens(stream: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    error = await failure(f"http://127.0.0.1:{port}/v1", stream=stream)
+    assert type(error) is EngineUnavailableError
+    assert f"http://127.0.0.1:{port}" in str(error)
+
+
+@both_ways
+async def test_it_never_answers(endpoint: Any, stream: bool) -> None:
+    endpoint.answers = [endpoint.silence()]
+    error = await failure(endpoint.url, stream=stream, timeout=0.2)
+    assert type(error) is EngineTimeoutError
+
+
+async def test_it_falls_silent_in_the_middle(endpoint: Any) -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    begun = f"{data(delta('Well'))[0]}\n\n".encode()
+    first = endpoint.raw(head, f"{len(begun):x}\r\n".encode(), begun, b"\r\n")
+
+    def answer(connection: socket.socket, asked: dict[str, Any]) -> None:
+        first(connection, asked)
+        endpoint.silence()(connection, asked)
+
+    endpoint.answers = [answer]
+    assert type(await failure(endpoint.url, timeout=0.3)) is EngineTimeoutError
+
+
+def test_an_address_that_is_none_is_refused_when_the_engine_is_made() -> None:
+    for address in ("", "example.org", "ftp://example.org", "http://"):
+        with pytest.raises(ConfigError):
+            OpenAIEngine(address, "m")
+
+
+# It refuses
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "kind", "hint"),
+    [
+        (400, EngineError, "address"),
+        (401, EngineError, "API key"),
+        (403, EngineError, "API key"),
+        (404, EngineError, "address and the model"),
+        (429, EngineUnavailableError, "later"),
+        (500, EngineError, ""),
+        (503, EngineUnavailableError, "later"),
+    ],
+)
+async def test_a_refusal_is_told_with_the_servers_reason(
+    endpoint: Any, stream: bool, status: int, kind: type[EngineError], hint: str
+) -> None:
+    reason = json.dumps({"error": {"message": "Because I say so.", "type": "x"}})
+    endpoint.answers = [endpoint.text(status, reason)]
+    error = await failure(endpoint.url, stream=stream)
+    assert type(error) is kind
+    assert f"({status}): Because I say so." in str(error)
+    assert hint in error.hint
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "body", ["", "<html>Not Found</html>", '{"error": "no such model"}', '{"error": null}', "[1]"]
+)
+async def test_a_refusal_in_any_form_is_told(endpoint: Any, stream: bool, body: str) -> None:
+    endpoint.answers = [endpoint.text(404, body)]
+    assert "(404)" in str(await failure(endpoint.url, stream=stream))
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "the request exceeds", "type": "exceed_context_size_error"},
+        {"message": "This model's maximum context length is 10 tokens", "type": "x"},
+    ],
+    ids=["llama.cpp", "openai"],
+)
+async def test_a_prompt_that_is_too_long_is_told_as_such(
+    endpoint: Any, stream: bool, error: dict[str, str]
+) -> None:
+    endpoint.answers = [endpoint.text(400, json.dumps({"error": error}))]
+    assert type(await failure(endpoint.url, stream=stream)) is ContextOverflowError
+
+
+async def test_a_refusal_in_the_middle_of_a_stream_is_told(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.stream(*data(delta("Well"), {"error": {"message": "Too hot."}}))]
+    assert "Too hot." in str(await failure(endpoint.url))
+
+
+# It answers something else
+
+GARBAGE: dict[str, Any] = {
+    "html": "<html><body>Welcome to my router</body></html>",
+    "nothing": "",
+    "truncated": '{"choices": [{"message": {"content": "He',
+    "a number": "7",
+    "a list": "[]",
+    "null": "null",
+    "no choices": '{"object": "list"}',
+    "empty choices": '{"choices": []}',
+    "choices of another kind": '{"choices": "none"}',
+    "a choice of another kind": '{"choices": ["a"]}',
+    "no message": '{"choices": [{}]}',
+    "a message of another kind": '{"choices": [{"message": "hello"}]}',
+    "calls of another kind": '{"choices": [{"message": {"tool_calls": [5]}}]}',
+    "calls that are a number": '{"choices": [{"message": {"tool_calls": 5}}]}',
+    "a call without a function": '{"choices": [{"message": {"tool_calls": [{}]}}]}',
+    "arguments that are no JSON": '{"choices": [{"message": {"tool_calls": '
+    '[{"function": {"name": "f", "arguments": "{"}}]}}]}',
+    "arguments that are a list": '{"choices": [{"message": {"tool_calls": '
+    '[{"function": {"name": "f", "arguments": "[]"}}]}}]}',
+    "usage of another kind": '{"choices": [{"message": {"content": "x"}}], "usage": "much"}',
+    "usage in words": '{"choices": [{"message": {"content": "x"}}], '
+    '"usage": {"prompt_tokens": "ten"}}',
+    "timings of another kind": '{"choices": [{"message": {"content": "x"}}], "timings": [1]}',
+    "odds of another kind": '{"choices": [{"message": {"content": "x"}, "logprobs": "high"}]}',
+    "nested without end": "[" * 200_000,
+    "not utf-8": b'{"choices": [{"message": {"content": "\xff"}}]}',
+}
+
+
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)
+async def test_what_is_no_chat_completion_is_told(endpoint: Any, body: str | bytes) -> None:
+    endpoint.answers = [endpoint.text(200, body)]
+    assert type(await failure(endpoint.url, stream=False)) is EngineResponseError
+
+
+BROKEN_STREAMS: dict[str, list[str]] = {
+    "html": ["<html><body>Welcome to my router</body></html>"],
+    "nothing": [],
+    "only the end": ["data: [DONE]"],
+    "truncated": ['data: {"choices": [{"delta": {"content": "He'],
+    "no end": data(delta("Well")),
+    "a list": ["data: []"],
+    "a number": ["data: 7"],
+    "choices of another kind": data({"choices": "none"}),
+    "a choice of another kind": data({"choices": ["a"]}),
+    "fragments of another kind": data({"choices": [{"delta": {"tool_calls": ["a"]}}]}),
+    "fragments that are a number": data({"choices": [{"delta": {"tool_calls": 5}}]}),
+    "a function of another kind": data({"choices": [{"delta": {"tool_calls": [{"function": 1}]}}]}),
+    "arguments of another kind": data(
+        {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]}
+    ),
+    "an index in words": data({"choices": [{"delta": {"tool_calls": [{"index": "first"}]}}]}),
+    "usage of another kind": data({**END, "usage": "much"}),
+    "odds of another kind": data(
+        {"choices": [{"delta": {"content": "a"}, "logprobs": {"content": 5}}]}
+    ),
+    "odds in words": data(
+        {
+            "choices": [
+                {
+                    "delta": {"content": "a"},
+                    "logprobs": {"content": [{"top_logprobs": [{"token": "a", "logprob": "x"}]}]},
+                }
+            ]
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
+async def test_what_is_no_stream_of_a_completion_is_told(endpoint: Any, lines: list[str]) -> None:
+    endpoint.answers = [endpoint.stream(*lines)]
+    assert type(await failure(endpoint.url)) is EngineResponseError
+
+
+async def test_a_stream_that_breaks_off_is_told(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.stream(*data(delta("Well"), delta(" then")), end=False)]
+    assert type(await failure(endpoint.url)) is EngineResponseError
+
+
+async def test_an_answer_that_breaks_off_is_told(endpoint: Any) -> None:
+    whole = b'{"choices": [{"message": {"content": "Hello"}}]}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"
+    endpoint.answers = [endpoint.raw(head + whole)]
+    assert type(await failure(endpoint.url, stream=False)) is EngineResponseError
+
+
+@both_ways
+async def test_a_server_that_speaks_no_http_is_told(endpoint: Any, stream: bool) -> None:
+    endpoint.answers = [endpoint.raw(b"220 mail.local ESMTP ready\r\n")]
+    assert type(await failure(endpoint.url, stream=stream)) is EngineResponseError
+
+
+@both_ways
+async def test_a_server_that_hangs_up_is_told(endpoint: Any, stream: bool) -> None:
+    endpoint.answers = [endpoint.raw()]
+    assert type(await failure(endpoint.url, stream=stream)) is EngineResponseError
+
+
+@both_ways
+async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
+    endpoint: Any, stream: bool
+) -> None:
+    sent = 0
+
+    def answer(connection: socket.socket, _: dict[str, Any]) -> None:
+        nonlocal sent
+        connection.sendall(HEAD + b"Connection: close\r\n\r\ndata: ")
+        for _ in range(100):  # 100 MB in one line
+            connection.sendall(b"x" * 1_000_000)
+            sent += 1_000_000
+
+    endpoint.answers = [answer]
+    tracemalloc.start()
+    try:
+        error = await failure(endpoint.url, stream=stream)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert type(error) is EngineResponseError
+    assert sent < 100_000_000
+    assert peak < 200_000_000
+
+
+async def test_a_refusal_without_end_is_given_up(endpoint: Any) -> None:
+    sent = 0
+
+    def answer(connection: socket.socket, _: dict[str, Any]) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 500 Told\r\nConnection: close\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"oh no\n" * 200_000)
+            sent += 1
+
+    endpoint.answers = [answer]
+    assert "(500): oh no" in str(await failure(endpoint.url))
+    assert sent < 100
+
+
+# What is odd but fine
+
+
+async def test_text_is_cut_at_line_ends_only(endpoint: Any) -> None:
+    text = "one\u2028two\x85three\x0bfour"
+    line = f"data: {json.dumps(delta(text), ensure_ascii=False)}"
+    endpoint.answers = [endpoint.stream(line, *data(END))]
+    assert "".join(chunk.text for chunk in await ask(endpoint.url)) == text
+
+
+async def test_comments_other_fields_and_empty_lines_are_passed_over(endpoint: Any) -> None:
+    lines = [": keep-alive", "event: message", "id: 7", "", *data(delta("Hi"), END), "data:[DONE]"]
+    endpoint.answers = [endpoint.stream(*lines)]
+    first, last = await ask(endpoint.url)
+    assert (first.text, last.finish) == ("Hi", "stop")
+
+
+async def test_an_error_that_is_null_is_none(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.stream(*data({**delta("Hi"), "error": None}, END))]
+    assert (await ask(endpoint.url))[0].text == "Hi"
+
+
+@both_ways
+async def test_half_a_surrogate_pair_does_no_harm(endpoint: Any, stream: bool) -> None:
+    endpoint.answers = [endpoint.says("half \ud83d done")]
+    text = "".join(chunk.text for chunk in await ask(endpoint.url, stream=stream))
+    assert text == "half ? done"
+
+
+@both_ways
+async def test_usage_left_out_counts_as_nothing(endpoint: Any, stream: bool) -> None:
+    if stream:
+        endpoint.answers = [endpoint.stream(*data(delta("Hi"), END))]
+    else:
+        endpoint.answers = [endpoint.text(200, '{"choices": [{"message": {"content": "Hi"}}]}')]
+    last = (await ask(endpoint.url, stream=stream))[-1]
+    assert last.usage is not None
+    assert (last.usage.prompt, last.usage.completion, last.finish) == (0, 0, "stop")
+
+
+async def test_a_call_comes_in_fragments(endpoint: Any) -> None:
+    fragments = [
+        {"index": 0, "id": "c1", "function": {"name": "look", "arguments": ""}},
+        {"index": 0, "function": {"arguments": '{"wh'}},
+        {"index": 1, "id": "c2", "function": {"name": "go", "arguments": "{}"}},
+        {"index": 0, "function": {"arguments": 'ere": "up"}'}},
+    ]
+    events = [{"choices": [{"delta": {"tool_calls": [part]}}]} for part in fragments]
+    endpoint.answers = [endpoint.stream(*data(*events, END))]
+    *_, last = await ask(endpoint.url)
+    assert [(c.id, c.name, c.arguments) for c in last.calls] == [
+        ("c1", "look", {"where": "up"}),
+        ("c2", "go", {}),
+    ]
+    assert last.finish == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['{"data": []}', '{"data": [{"index": 0}]}', '{"object": 1}', '{"data": ["a"]}'],
+)
+async def test_embeddings_that_are_none_are_told(endpoint: Any, answer: str) -> None:
+    endpoint.answers = [endpoint.text(200, answer)]
+    with pytest.raises(EngineError, match="one embedding a text"):
+        await OpenAIEngine(endpoint.url, "m").embed(["a"])
+
+
+async def test_embeddings_come_in_the_order_of_the_texts(endpoint: Any) -> None:
+    rows = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
+    endpoint.answers = [endpoint.text(200, json.dumps({"data": rows}))]
+    assert await OpenAIEngine(endpoint.url, "m").embed(["a", "b"]) == [[1.0, 0.0], [0.0, 1.0]]
+
+
+# What is asked
+
+
+async def test_the_request_says_all_that_was_asked_for(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.says("Hi")]
+    schema = {"type": "string"}
+    await ask(
+        endpoint.url,
+        max_tokens=7,
+        temperature=0.5,
+        stop=["END"],
+        seed=3,
+        schema=schema,
+        top_logprobs=2,
+    )
+    (asked,) = endpoint.asked
+    assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("m", 7, 0.5)
+    assert (asked["stop"], asked["seed"], asked["stream"]) == (["END"], 3, True)
+    assert asked["response_format"]["json_schema"]["schema"] == schema
+    assert asked["response_format"]["json_schema"]["strict"] is True
+    assert (asked["logprobs"], asked["top_logprobs"]) == (True, 2)
+    assert asked["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+def test_an_agent_at_a_broken_endpoint_raises_the_same_errors(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.text(200, "<html>")]
+    agent = Agent(Config(endpoint=endpoint.url))
+    with pytest.raises(EngineResponseError):
+        agent.chat("Hi", session="s")
+    endpoint.answers = [endpoint.says("Back again.")]
+    assert agent.chat("Hi", session="s") == "Back again."  # nothing is left half done
