@@ -162,7 +162,7 @@ def test_killed_in_the_middle_of_a_tool(cli: CommandLine) -> None:
     assert cli.turns("s") == [
         ("done", [("user", "Hello!"), ("assistant", "Still here.")]),
         ("done", [("user", "Hello!"), ("assistant", "Welcome.")]),
-        ("interrupted", [("user", "My screen is broken.")]),
+        ("interrupted", [("user", "My screen is broken."), ("assistant", "")]),  # the call
         ("done", [("user", "Hello?"), ("assistant", "Still here.")]),
     ]
     assert len(split_turns(later.events)) == 1
