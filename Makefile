@@ -22,6 +22,7 @@ check: $(OK)
 
 bench: $(OK) models
 	$(PY) -m benchmarks.run
+	$(PY) -m benchmarks.acting
 
 format: $(OK)
 	$(BIN)/ruff format .

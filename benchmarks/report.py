@@ -30,6 +30,11 @@ Measured side by side in one run: trust the ratios, not the milliseconds. `make 
 
 <!-- bench:engine -->
 <!-- /bench:engine -->
+
+## Acting
+
+<!-- bench:acting -->
+<!-- /bench:acting -->
 """
 
 

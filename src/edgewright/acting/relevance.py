@@ -2,7 +2,7 @@
 
 A small model held to calls and replies alike picks a call whatever is said. Asked, after a
 dozen examples, whether one function is right for one request, its first token's log-odds of yes
-against no separate the cases well (docs/benchmarks.md). The examples and then the tool come
+against no separate the cases well (docs/decisions/003). The examples and then the tool come
 first in the prompt, so that an engine that keeps prefixes computes them once.
 """
 

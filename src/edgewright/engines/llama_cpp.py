@@ -39,8 +39,8 @@ class LlamaCppEngine:
     """The GGUF model at `path`, loaded.
 
     `context` is tokens per request and `slots` how many requests are batched at once; the KV
-    cache is allocated for `context * slots`. `threads` are for prefill and default to the cores
-    this process may use; half of them decode. With `embeddings=True` the model gives vectors too.
+    cache is allocated for `context * slots`. `threads` defaults to the cores this process may
+    use. With `embeddings=True` the model gives vectors too.
     Raises EngineUnavailableError without the library, EngineError when loading fails.
     """
 
@@ -137,12 +137,9 @@ def _parameters(path: Path, context: int, slots: int, threads: int, embeddings: 
     params.n_parallel = slots
     params.kv_unified = False  # each request is sure of its whole context
     params.n_batch = params.n_ubatch = BATCH
-    # Prefill is bound by arithmetic and takes all cores. Decoding a small model is bound by
-    # memory, and waking a second sleeping worker for each of its short steps costs more than
-    # it brings: with two cores, one worker decoded SmolLM2 three times as fast as two.
-    params.cpuparams_batch.n_threads = threads
-    params.cpuparams.n_threads = max(1, threads // 2)
-    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        cpu.n_threads = threads
+        cpu.poll = 0
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.n_threads_http = slots * 2 + 2
     params.ui = False
@@ -159,8 +156,10 @@ def _parameters(path: Path, context: int, slots: int, threads: int, embeddings: 
 
 
 def _library() -> Any:
-    # Waiting workers must sleep, not spin: beside two busy processes spinning cost 5 to 30
-    # times the speed (docs/benchmarks.md). The variable is read when the library loads.
+    # A worker that waits spins for a few microseconds, which is what the next step of a small
+    # model takes to come, and then sleeps. Spinning on, the library's default, costs 4 to 24
+    # times the speed beside two busy processes; sleeping at once, a third of it on an idle
+    # machine (docs/benchmarks.md). The variables are read when the library loads.
     if "xllamacpp" in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
         warnings.warn(
             "xllamacpp was imported before edgewright's engine: its waiting threads spin, which "
@@ -168,6 +167,7 @@ def _library() -> Any:
             stacklevel=2,
         )
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         import xllamacpp
     except ImportError as error:
