@@ -119,7 +119,6 @@ class Actor:
             request = Request(
                 prompts.with_tools(messages, tools),
                 schema=call_schema(relevant, or_reply=False),
-                temperature=0.0,
             )
             text, end = await self._generate(request, _ignore)
             return self._parsed(text, truncated=end.finish == "length")

@@ -224,7 +224,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:
+        except Exception:  # the work's own failure: `result` raises it below
             break
     if cancelled:
         raise cancelled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,7 +70,7 @@ def info(
     from ..models.gguf import read_header
 
     output.Mode.json = json
-    known: dict[str, object] = {}
+    known: dict[str, Any] = {}
     path: Path | None = Path(model).expanduser()
     if not model.endswith(".gguf"):
         card = Catalog.default().get(model)
@@ -82,13 +82,13 @@ def info(
     if json:
         output.emit(known)
         return
+    in_file = known.pop("file", {})
     for key, value in known.items():
-        if key == "file":
-            output.out.print("in the file:")
-            for name, detail in asdict(read_header(path)).items():  # type: ignore[arg-type]
-                output.out.print(f"  {name:18}{detail}", markup=False)
-        else:
-            output.out.print(f"{key:20}{value}", markup=False)
+        output.out.print(f"{key:20}{value}", markup=False)
+    if in_file:
+        output.out.print("in the file:")
+    for key, value in in_file.items():
+        output.out.print(f"  {key:18}{value}", markup=False)
 
 
 @app.command()

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from ..acting.prompts import call_text
 from ..domain.errors import EdgewrightError
 from ..domain.event import ContextTrimmed, Event, ToolCallFinished, ToolCallStarted, TurnFinished
-from ..domain.message import ToolCall
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,7 +47,7 @@ def stopped(again: str = "") -> None:
 def show(event: Event) -> None:
     """A turn's event as a person follows it. Text goes to standard output as it comes."""
     if isinstance(event, ToolCallStarted):
-        err.print(f"[cyan]→ {escape(_call(event.call))}[/cyan]")
+        err.print(f"[cyan]→ {escape(call_text(event.call))}[/cyan]")
     elif isinstance(event, ToolCallFinished):
         mark = "[red]✗[/red]" if event.error else "[cyan]←[/cyan]"
         err.print(f"{mark} {escape(_line(event.result))} [dim]({event.seconds:.2f} s)[/dim]")
@@ -76,13 +76,6 @@ def resident_mb() -> float:
     import psutil
 
     return float(psutil.Process().memory_info().rss) / 1e6
-
-
-def _call(call: ToolCall) -> str:
-    arguments = ", ".join(
-        f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in call.arguments.items()
-    )
-    return f"{call.name}({arguments})"
 
 
 def _line(text: str, width: int = 300) -> str:
