@@ -12,7 +12,7 @@ test: $(OK) models
 	$(PY) -m pytest
 
 models: $(OK)
-	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m
+	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m all-minilm-l6-v2
 
 check: $(OK)
 	$(BIN)/ruff format --check .
@@ -23,6 +23,8 @@ check: $(OK)
 bench: $(OK) models
 	$(PY) -m benchmarks.run
 	$(PY) -m benchmarks.acting
+	$(PY) -m benchmarks.retrieval
+	$(PY) -m benchmarks.ablation
 
 format: $(OK)
 	$(BIN)/ruff format .

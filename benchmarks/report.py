@@ -35,6 +35,11 @@ Measured side by side in one run: trust the ratios, not the milliseconds. `make 
 
 <!-- bench:acting -->
 <!-- /bench:acting -->
+
+## Many tools
+
+<!-- bench:retrieval -->
+<!-- /bench:retrieval -->
 """
 
 

@@ -1,8 +1,8 @@
 """What every test has: a home of its own, and the pulled models within reach.
 
 `make test` pulls the models into the user's home before pytest starts. No test touches that home:
-each gets an empty one, and a test that needs models asks for `home_with_models`, `qwen_path` or
-`smollm_path`.
+each gets an empty one, and a test that needs models asks for `home_with_models`, `qwen_path`,
+`smollm_path` or `minilm_path`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ USERS_HOME = home()  # before any test changes the environment
 
 QWEN = "qwen2.5-coder-0.5b"
 SMOLLM = "smollm2-135m"
+MINILM = "all-minilm-l6-v2"
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 def home_with_models(own_home: Path) -> Path:
     """The test's home, in which the pulled models are. Their files are links: what a test
     removes is the link, and nothing it does is seen by another test."""
-    pulled(QWEN), pulled(SMOLLM)
+    pulled(QWEN), pulled(SMOLLM), pulled(MINILM)
     there, here = USERS_HOME / "models", own_home / "models"
     (here / "blobs").mkdir(parents=True)
     for blob in (there / "blobs").iterdir():
@@ -59,11 +60,17 @@ def smollm_path() -> Path:
     return pulled(SMOLLM)
 
 
+@pytest.fixture(scope="session")
+def minilm_path() -> Path:
+    """The GGUF file of the model that turns texts into vectors."""
+    return pulled(MINILM)
+
+
 def pulled(alias: str) -> Path:
     path = Store(USERS_HOME / "models").path(Catalog.default().get(alias))
     if path is None:
         pytest.fail(
-            f"{alias} is not in {USERS_HOME}. Run: edgewright models pull {QWEN} {SMOLLM}",
+            f"{alias} is not in {USERS_HOME}. Run: edgewright models pull {QWEN} {SMOLLM} {MINILM}",
             pytrace=False,
         )
     return path

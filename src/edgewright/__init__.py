@@ -17,11 +17,16 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Agent": "runtime",
+    "ArgumentsRepaired": "domain.event",
     "Config": "agent.config",
     "ContextTrimmed": "domain.event",
+    "Decision": "agent.decision",
     "EdgewrightError": "domain.errors",
     "Event": "domain.event",
     "Message": "domain.message",
+    "ModelWarning": "runtime",
+    "Repair": "domain.repair",
+    "SchemaDegraded": "domain.event",
     "ScriptedEngine": "engines.scripted",
     "TextDelta": "domain.event",
     "Tool": "tools.tool",
@@ -34,28 +39,37 @@ _PLACES = {
 
 if TYPE_CHECKING:
     from .agent.config import Config
+    from .agent.decision import Decision
     from .domain import errors
     from .domain.errors import EdgewrightError
     from .domain.event import (
+        ArgumentsRepaired,
         ContextTrimmed,
         Event,
+        SchemaDegraded,
         TextDelta,
         ToolCallFinished,
         ToolCallStarted,
         TurnFinished,
     )
     from .domain.message import Message, ToolCall
+    from .domain.repair import Repair
     from .engines.scripted import ScriptedEngine
-    from .runtime import Agent
+    from .runtime import Agent, ModelWarning
     from .tools.tool import Tool
 
 __all__ = [
     "Agent",
+    "ArgumentsRepaired",
     "Config",
     "ContextTrimmed",
+    "Decision",
     "EdgewrightError",
     "Event",
     "Message",
+    "ModelWarning",
+    "Repair",
+    "SchemaDegraded",
     "ScriptedEngine",
     "TextDelta",
     "Tool",

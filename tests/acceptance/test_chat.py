@@ -91,3 +91,49 @@ agent = Agent(Config(), engine=ScriptedEngine(script))
     terminal.type("\x04")
     status, _ = terminal.ended()
     assert status == 0
+
+
+ASKING = """
+from edgewright import Agent, ScriptedEngine
+from edgewright.acting import Action, Actor
+
+
+async def act(*_: object) -> Action:
+    return Action(question="Which order do you mean?")
+
+
+Actor.act = act
+agent = Agent(engine=ScriptedEngine())
+"""
+
+
+def test_a_question_is_shown_and_is_not_an_early_end(cli: CommandLine) -> None:
+    (cli.folder / "asking.py").write_text(ASKING)
+    talked = cli("chat", "--agent", "asking.py:agent", stdin="Where is it?\n").well()
+    assert talked.out == "Which order do you mean?\n"
+    assert "ended early" not in talked.err
+
+    (*_, end) = cli("ask", "Where is it?", "--agent", "asking.py:agent", "--json").well().events
+    assert end["stop_reason"] == "question"
+
+
+UNIQUE = """
+from edgewright import Agent, ScriptedEngine, Tool
+
+numbers = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+total = Tool(
+    name="total",
+    description="Add numbers up.",
+    parameters={"type": "object", "properties": {"numbers": numbers}},
+    function=lambda numbers: sum(numbers),
+)
+call = {"tool": "total", "arguments": {"numbers": [1, 2]}}
+agent = Agent(engine=ScriptedEngine([call, "Three."]), tools=[total])
+"""
+
+
+def test_what_decoding_is_not_held_to_is_shown_in_a_line(cli: CommandLine) -> None:
+    (cli.folder / "unique.py").write_text(UNIQUE)
+    told = cli("ask", "Add up 1 and 2.", "--agent", "unique.py:agent").well().err.splitlines()
+    assert told[0] == "total: numbers: uniqueItems is not enforced while decoding"
+    assert told[1] == "→ total(numbers=[1, 2])"

@@ -12,7 +12,9 @@ def test_doctor_for_people(shared_cli: CommandLine) -> None:
     assert "GB free of" in told
     assert f"GB free under {shared_cli.home}" in told
     assert "llama_cpp: works, xllamacpp" in told
-    assert "qwen2.5-coder-0.5b, smollm2-135m" in told
+    assert "qwen2.5-coder-0.5b (agents, tools, code, chat), tools: yes" in told
+    for cannot in ("smollm2-135m (chat)", "all-minilm-l6-v2 (embeddings)"):
+        assert f"{cannot}, tools: no; agents that have tools need another model" in told
 
 
 def test_doctor_in_json(shared_cli: CommandLine) -> None:
@@ -27,7 +29,8 @@ def test_doctor_in_json(shared_cli: CommandLine) -> None:
         "openai",
         "scripted",
     }
-    assert found["models"] == ["qwen2.5-coder-0.5b", "smollm2-135m"]
+    assert found["models"] == ["all-minilm-l6-v2", "qwen2.5-coder-0.5b", "smollm2-135m"]
+    assert list(found["can_use_tools"].values()) == [False, True, False]
 
 
 def test_an_engine_that_does_not_work_says_why(cli: CommandLine) -> None:

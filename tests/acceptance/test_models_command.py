@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine, without_network
 
-ALIASES = ["gemma-3-270m", "qwen2.5-coder-0.5b", "smollm2-135m"]
+ALIASES = ["all-minilm-l6-v2", "gemma-3-270m", "qwen2.5-coder-0.5b", "smollm2-135m"]
 
 
 def test_list(shared_cli: CommandLine) -> None:
     listed = shared_cli("models", "list").well().out
     assert all(alias in listed for alias in ALIASES), "an alias is there to be copied"
+    assert "An agent that has some needs a model that can." in listed
 
     (cards,) = shared_cli("models", "list", "--json").well().events
     assert [(card["alias"], card["here"]) for card in cards] == [  # type: ignore[index]
+        ("all-minilm-l6-v2", True),
         ("gemma-3-270m", False),
         ("qwen2.5-coder-0.5b", True),
         ("smollm2-135m", True),
@@ -51,7 +53,7 @@ def test_pull_without_a_network_says_so_and_leaves_no_model(cli: CommandLine) ->
     assert "Check the network" in document["error"]["hint"]
     assert "Traceback" not in pulled.err
     (cards,) = cli("models", "list", "--json").well().events
-    assert not cards[0]["here"]  # type: ignore[index]
+    assert "gemma-3-270m" not in [card["alias"] for card in cards if card["here"]]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("command", [("models", "pull"), ("models", "info"), ("models", "remove")])
@@ -77,6 +79,13 @@ def test_info(shared_cli: CommandLine, smollm_path: Path) -> None:
     assert info["file"]["context_length"] == 8192
     assert info["file"]["size"] == smollm_path.stat().st_size
 
+    assert "can_use_tools       no; agents that have tools need another" in told
+    assert info["can_use_tools"] is False
+
+    (shared_cli.folder / "mine.gguf").symlink_to(smollm_path)
+    own = shared_cli("models", "info", "mine.gguf").well().out
+    assert "not known; to find out: edgewright models probe mine.gguf" in own
+
     (absent,) = shared_cli("models", "info", "gemma-3-270m", "--json").well().events
     assert absent["path"] is None and "file" not in absent
 
@@ -90,7 +99,8 @@ def test_remove(cli: CommandLine, smollm_path: Path) -> None:
     assert removed == {"alias": "smollm2-135m", "freed": smollm_path.stat().st_size}
     assert not blob.exists()
     (cards,) = cli("models", "list", "--json").well().events
-    assert [card["alias"] for card in cards if card["here"]] == ["qwen2.5-coder-0.5b"]  # type: ignore[index]
+    here = [card["alias"] for card in cards if card["here"]]  # type: ignore[index]
+    assert here == ["all-minilm-l6-v2", "qwen2.5-coder-0.5b"]
 
     (again,) = cli("models", "remove", "smollm2-135m", "--json").well().events
     assert again["freed"] == 0

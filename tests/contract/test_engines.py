@@ -259,6 +259,34 @@ async def test_output_held_to_a_grammar_follows_it(engine: Engine) -> None:
     assert text[:3] == "sea" and text[3:].isdigit() and len(text) == 6
 
 
+@embedded
+async def test_output_held_to_lark_follows_it_and_the_schemas_inside(engine: Engine) -> None:
+    assert engine.capabilities.lark
+    schema = {**SCHEMA, "x-guidance": {"whitespace_flexible": False}}  # else it may fill with it
+    grammar = f"""%llguidance {{}}
+start: "Waves(" first (", tide=" %json {{"enum": ["ebb", "flow"]}})? ")\\n"
+first: "ship=" %json {json.dumps(schema)}"""
+    told = []
+    for seed in range(3):
+        request = Request(HELLO, grammar=grammar, max_tokens=300, temperature=1.5, seed=seed)
+        text, last = await answer(engine, request)
+        assert last.finish == "stop", text
+        assert text.startswith("Waves(ship={") and text.endswith(")\n")
+        ship, end = json.JSONDecoder().raw_decode(text, len("Waves(ship="))
+        jsonschema.validate(ship, SCHEMA)
+        assert text[end:] in (")\n", ', tide="ebb")\n', ', tide="flow")\n')
+        told.append(text)
+    assert len({*told}) > 1  # it was the model that said it
+
+
+@embedded
+async def test_an_answer_begun_is_continued_under_lark_too(engine: Engine) -> None:
+    grammar = '%llguidance {}\nstart: "six(" %json {"type": "integer", "maximum": 9} ")"'
+    begun = [*HELLO, Message("assistant", "four(4)\nfive(5)\n")]
+    text, _ = await answer(engine, Request(begun, grammar=grammar, max_tokens=16))
+    assert text.startswith("six(") and text.endswith(")")
+
+
 @every_model
 async def test_the_likeliest_first_tokens_are_told_with_their_odds(engine: Engine) -> None:
     request = Request(HELLO, max_tokens=1, top_logprobs=5)
@@ -465,7 +493,14 @@ async def test_each_engine_declares_what_it_can_do(
         names = engine.capabilities.__slots__
         return {name for name in names if getattr(engine.capabilities, name)}
 
-    assert can(llama_cpp) == {"schema", "grammar", "logprobs", "continues", "counts_tokens"}
+    assert can(llama_cpp) == {
+        "schema",
+        "grammar",
+        "lark",
+        "logprobs",
+        "continues",
+        "counts_tokens",
+    }
     assert can(openai) == {"schema", "logprobs", "native_tools", "embeddings"}
     assert can(scripted) == {"schema", "counts_tokens"}
 

@@ -13,11 +13,16 @@ import edgewright
 def test_the_public_names_are_these() -> None:
     assert edgewright.__all__ == [
         "Agent",
+        "ArgumentsRepaired",
         "Config",
         "ContextTrimmed",
+        "Decision",
         "EdgewrightError",
         "Event",
         "Message",
+        "ModelWarning",
+        "Repair",
+        "SchemaDegraded",
         "ScriptedEngine",
         "TextDelta",
         "Tool",

@@ -1,6 +1,8 @@
 """What makes a small model act: the one place between a caller with tools and an engine."""
 
 from .action import Action
-from .actor import Actor
+from .actor import HANDFUL, Actor
+from .profile import Part, Profile
+from .retrieval import Retriever
 
-__all__ = ["Action", "Actor"]
+__all__ = ["HANDFUL", "Action", "Actor", "Part", "Profile", "Retriever"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..domain.engine import Usage
 from ..domain.message import ToolCall
+from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
+from .constrain import constrainable
 
 
 @dataclass(slots=True)
@@ -22,21 +24,28 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Either `calls` to make, or the `reply`. `truncated`: the reply ran into max_tokens."""
+    """Either `calls` to make, or the `reply`, or a `question` to the user: something is missing.
+
+    `truncated`: the reply ran into max_tokens. `repairs`: what was mended in the arguments, by the
+    call's id.
+    """
 
     calls: tuple[ToolCall, ...] = ()
     reply: str = ""
+    question: str = ""
     truncated: bool = False
+    repairs: Mapping[str, tuple[Repair, ...]] = field(default_factory=dict)
 
 
-def call_schema(tools: Sequence[ToolSpec], *, or_reply: bool) -> dict[str, Any]:
-    """The JSON Schema of one call to one of the tools, or else of a reply."""
-    options: list[dict[str, Any]] = [
-        _object(tool={"const": tool.name}, arguments=_closed(tool.parameters)) for tool in tools
+def calls_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
+    """The JSON Schema of one or several calls to the tools, or else of a reply."""
+    calls = [
+        _object(tool={"const": tool.name}, arguments=_closed(constrainable(tool.parameters)[0]))
+        for tool in tools
     ]
-    if or_reply:
-        options.append(_object(reply={"type": "string"}))
-    return options[0] if len(options) == 1 else {"anyOf": options}
+    call = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    several = {"type": "array", "items": call, "minItems": 1}
+    return {"anyOf": [_object(calls=several), _object(reply={"type": "string"})]}
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Tools written as Python signatures: of the ways tried, the one small models read best."""
+"""Tools as a model reads them; as Python signatures most small ones read them best."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from ..domain.tool import ToolSpec
 
@@ -16,6 +16,26 @@ _TYPES = {
     "array": "list",
     "null": "None",
 }
+
+
+Style = Literal["signatures", "list", "json"]
+
+
+def described(tool: ToolSpec, style: Style = "signatures") -> str:
+    """The tool in the style that a profile names."""
+    if style == "json":
+        return json.dumps(tool.as_openai()["function"], ensure_ascii=False)
+    return signature(tool) if style == "signatures" else listed(tool)
+
+
+def listed(tool: ToolSpec) -> str:
+    """The tool as a name with a list of its arguments."""
+    required = tool.parameters.get("required", ())
+    lines = [f"{tool.name}: {tool.description}"]
+    for name, schema in tool.parameters.get("properties", {}).items():
+        need = "" if name in required else ", optional"
+        lines.append(f"- {name} ({type_of(schema)}{need}): {schema.get('description', '')}")
+    return "\n".join(lines)
 
 
 def signature(tool: ToolSpec) -> str:
@@ -33,12 +53,6 @@ def signature(tool: ToolSpec) -> str:
     if notes:
         doc += "\n\n    Args:\n" + "\n".join(notes) + "\n    "
     return f'def {tool.name}({", ".join(arguments)}):\n    """{doc}"""'
-
-
-def outline(tool: ToolSpec) -> str:
-    """The tool's name, its parameters' names and its description: enough to judge relevance."""
-    names = ", ".join(tool.parameters.get("properties", {}))
-    return f'def {tool.name}({names}):\n    """{tool.description}"""'
 
 
 def type_of(schema: dict[str, Any]) -> str:

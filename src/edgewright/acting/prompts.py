@@ -11,41 +11,102 @@ from collections.abc import Iterable, Sequence
 
 from ..domain.message import Message, ToolCall
 from ..domain.tool import ToolSpec
-from .describe import signature
+from . import examples as worked
+from . import python_calls
+from .conversation import Conversation
+from .describe import Style, described
 
-_CALL = (
-    'To use a function, answer with JSON: {"tool": name, "arguments": {...}}. '
-    "Only give arguments that the user states."
+DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly."
+
+_CALLS = (
+    'To use functions, answer with JSON: {"calls": [{"tool": name, "arguments": {...}}]}. '
+    "Only give arguments that the user states. "
+    'If no function fits, answer with JSON: {"reply": text}.'
 )
-_REPLY = ' If no function fits, answer with JSON: {"reply": text}.'
+_LINES = (
+    "You turn a request into calls of the given functions, one a line, then done. "
+    "Leave out optional arguments that the request does not mention."
+)
+_BEFORE = 600  # characters of each message that led to the request
+
+
+def call_prompt(
+    tool: ToolSpec,
+    talk: Conversation,
+    made: Sequence[ToolCall],
+    *,
+    style: Style = "signatures",
+    examples: bool = True,
+) -> list[Message]:
+    """Asks for the next call of the tool, or for `done`, after the calls `made` in this step."""
+    messages = [Message("system", _LINES)]
+    for example in worked.CALLS if examples else ():
+        asked = _request(described(example.tool, style), example.request, example.made)
+        answer = python_calls.written(example.calls) + python_calls.DONE
+        messages += [Message("user", asked), Message("assistant", answer)]
+    notes = talk.system if talk.system != DEFAULT_INSTRUCTIONS else ""
+    said = [message for message in talk.before if message.content][-4:]
+    before = [f"{message.role}: {message.content[:_BEFORE]}" for message in said]
+    asked = _request(described(tool, style), talk.request, talk.made, notes, before)
+    messages.append(Message("user", asked))
+    if made:
+        messages.append(Message("assistant", python_calls.written(made)))
+    return messages
+
+
+def _request(
+    function: str,
+    request: str,
+    made: Iterable[tuple[ToolCall, str]] = (),
+    notes: str = "",
+    before: Sequence[str] = (),
+) -> str:
+    parts = [function]
+    if notes:
+        parts.append(f"Notes: {notes}")
+    if before:
+        parts.append("Before:\n" + "\n".join(before))
+    parts.append(f"Request: {request}")
+    if results := [f"{call_text(call)} gave {result}" for call, result in made]:
+        parts.append("Results:\n" + "\n".join(results))
+    return "\n\n".join(parts)
 
 
 def with_tools(
-    messages: Sequence[Message], tools: Sequence[ToolSpec], *, or_reply: bool = False
+    messages: Sequence[Message], tools: Sequence[ToolSpec], style: Style = "signatures"
 ) -> list[Message]:
     """The messages with the tools described in the system message, calls as the JSON they were
     and results as the user's next words."""
     system, *rest = messages
-    described = "\n\n".join(signature(tool) for tool in tools)
-    rules = _CALL + (_REPLY if or_reply else "")
-    head = f"{system.content}\n\nYou can use these functions:\n\n{described}\n\n{rules}"
-    return [Message("system", head), *_turns(rest, or_reply)]
+    functions = "\n\n".join(described(tool, style) for tool in tools)
+    head = f"{system.content}\n\nYou can use these functions:\n\n{functions}\n\n{_CALLS}"
+    return [Message("system", head), *_turns(rest)]
 
 
 def plain(messages: Sequence[Message]) -> list[Message]:
     """The messages for a reply in free text: what was called is told, not shown as calls."""
     system, *rest = messages
-    return [system, *_turns(rest, or_reply=False, told=True)]
+    return [system, *_turns(rest, told=True)]
 
 
-def _turns(messages: Iterable[Message], or_reply: bool, told: bool = False) -> Iterable[Message]:
+def size(tool: ToolSpec) -> int:
+    """Characters of the tool's description."""
+    return len(described(tool))
+
+
+def call_text(call: ToolCall) -> str:
+    """A call as Python writes it."""
+    return python_calls.line(call.name, call.arguments)
+
+
+def _turns(messages: Iterable[Message], told: bool = False) -> Iterable[Message]:
     """Adjacent results become one message, because a conversation alternates."""
     calls: dict[str, ToolCall] = {}
     results: list[str] = []
     for message in (*messages, None):
         if message is not None and message.role == "tool":
             call = calls.get(message.call_id)
-            results.append(outcome(call, message) if told else tool_response(message))
+            results.append(_outcome(call, message) if told else _response(message))
             continue
         if results:
             text = "\n".join(results)
@@ -60,30 +121,18 @@ def _turns(messages: Iterable[Message], or_reply: bool, told: bool = False) -> I
         if message.calls:
             calls.update({call.id: call for call in message.calls})
             if not told:
-                yield Message("assistant", "\n".join(call_json(call) for call in message.calls))
-        elif message.role == "assistant" and or_reply:
+                stated = [{"tool": c.name, "arguments": c.arguments} for c in message.calls]
+                yield Message("assistant", json.dumps({"calls": stated}, ensure_ascii=False))
+        elif message.role == "assistant" and not told:
             yield Message("assistant", json.dumps({"reply": message.content}, ensure_ascii=False))
         else:
             yield message
 
 
-def call_json(call: ToolCall) -> str:
-    """A call as the model writes it."""
-    return json.dumps({"tool": call.name, "arguments": call.arguments}, ensure_ascii=False)
-
-
-def call_text(call: ToolCall) -> str:
-    """A call as Python writes it."""
-    arguments = ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items()
-    )
-    return f"{call.name}({arguments})"
-
-
-def tool_response(message: Message) -> str:
+def _response(message: Message) -> str:
     return f"<tool_response>\n{message.content}\n</tool_response>"
 
 
-def outcome(call: ToolCall | None, message: Message) -> str:
+def _outcome(call: ToolCall | None, message: Message) -> str:
     name = call_text(call) if call else message.name
     return f"You called {name}. The result is:\n{message.content}"

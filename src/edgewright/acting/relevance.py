@@ -8,13 +8,12 @@ first in the prompt, so that an engine that keeps prefixes computes them once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from ..domain.engine import TokenLogprob
 from ..domain.message import Message
 from ..domain.tool import ToolSpec
-
-_ABSENT = -20.0  # the log-probability of a token that is not among the top ones
+from .heard import content_words, stem
+from .model import ABSENT
 
 _RELEVANCE = (
     (
@@ -83,6 +82,10 @@ _KIND = (
 )
 
 
+# A function without content: what the odds for it say is said of the request, not of a function.
+ANY = ToolSpec("calculate", "Calculate a result.", {"properties": {"value": {}}})
+
+
 def relevance_prompt(tool: ToolSpec, request: str) -> list[Message]:
     """Asks whether the tool is right for the request; the answer is yes or no."""
     names = ", ".join(tool.parameters.get("properties", {}))
@@ -108,10 +111,16 @@ def kind_prompt(request: str) -> list[Message]:
     return [*messages, Message("user", request)]
 
 
-def log_odds(top: Sequence[TokenLogprob], for_: str, *against: str) -> float:
+def log_odds(top: Mapping[str, float], for_: str, *against: str) -> float:
     """How much likelier the first token is `for_` than the likeliest of `against`, in nats."""
-    found = {token.text: token.logprob for token in top}
-    return found.get(for_, _ABSENT) - max(found.get(text, _ABSENT) for text in against)
+    return top.get(for_, ABSENT) - max(top.get(text, ABSENT) for text in against)
+
+
+def named(tool: ToolSpec, request: str) -> float:
+    """The share of the words in the tool's name that the request has, in some form."""
+    words = [stem(word) for word in content_words(tool.name)]
+    said = {stem(word) for word in content_words(request)}
+    return sum(word in said for word in words) / len(words) if words else 0.0
 
 
 def _ask(function: str, request: str) -> str:

@@ -13,13 +13,14 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from functools import partial
-from typing import Any, Protocol, overload
+from functools import cache, partial
+from typing import Any, Protocol, TypeVar, overload
 
 import anyio
 import anyio.to_thread
 
-from ..acting import Actor
+from ..acting import Actor, Profile, Retriever
+from ..acting.prompts import DEFAULT_INSTRUCTIONS
 from ..domain.engine import Engine
 from ..domain.errors import ConfigError, EngineTimeoutError
 from ..domain.event import Event, TurnFinished
@@ -29,10 +30,13 @@ from ..tools import Tool, Toolset
 from ..tools.toolset import Approval
 from .config import Config
 from .context import KeptTurn, past_turns
+from .decision import Decision
 from .portal import Background, wait_for
 from .turn import Emit, Turn
+from .typed import ResultType
 
 Function = Callable[..., Any]
+T = TypeVar("T")
 
 
 class SessionStore(Protocol):
@@ -48,7 +52,8 @@ class BaseAgent:
     """An agent over parts that are ready-made: `edgewright.Agent` makes them from a Config.
 
     `engine` gives the loaded engine and may take its time over the first call; `sessions`
-    opens the store when a session is first asked for.
+    opens the store when a session is first asked for; `profile` says what works for the model, and
+    `retriever` ranks the tools, where there are many.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class BaseAgent:
         *,
         engine: Callable[[], Awaitable[Engine]],
         sessions: Callable[[], SessionStore],
+        profile: Callable[[], Profile] = Profile,
+        retriever: Callable[[], Retriever] = Retriever,
         tools: Iterable[Tool | Function] = (),
         instructions: str = "",
         approval: Approval | None = None,
@@ -67,6 +74,8 @@ class BaseAgent:
         self.approval = approval
         self._engine = engine
         self._sessions = sessions
+        self._profile = cache(profile)
+        self._retriever = cache(retriever)
         if config.offline_mode:
             egress.go_offline(self)
 
@@ -92,64 +101,93 @@ class BaseAgent:
         """`chat` in the running event loop."""
         return (await self.run_async(text, session=session)).text
 
-    def run(self, text: str, *, session: str = "") -> TurnFinished:
-        """The finished turn: the reply with its calls, usage and timings."""
-        return wait_for(partial(self._turn, text, session, _ignore, stream=False))
+    def run(self, text: str, *, session: str = "", result: Any = None) -> TurnFinished:
+        """The finished turn: the reply with its calls, usage and timings. With `result`, a type
+        (a pydantic model, a dataclass, list[str], …), its `.result` is a validated object of it
+        in place of a free reply, unless the agent has to ask: `.stop_reason` is "question" then.
+        Raises ResultError when the model gives no valid one in Config(result_attempts=…)."""
+        return wait_for(partial(self.run_async, text, session=session, result=result))
 
-    async def run_async(self, text: str, *, session: str = "") -> TurnFinished:
+    async def run_async(self, text: str, *, session: str = "", result: Any = None) -> TurnFinished:
         """`run` in the running event loop."""
-        return await self._turn(text, session, _ignore, stream=False)
+        wanted = None if result is None else ResultType(result)
+        return await self._turn(text, session, _ignore, stream=False, wanted=wanted)
 
     def stream(self, text: str, *, session: str = "") -> EventStream:
         """The turn's events, for `for` and `async for` alike; leaving early cancels the turn."""
         return EventStream(partial(self._turn, text, session))
 
-    async def _turn(
-        self, text: str, session: str, emit: Emit, *, stream: bool = True
-    ) -> TurnFinished:
-        if not isinstance(text, str) or not text.strip():
-            raise ConfigError("The message is empty.", hint="Say something to the agent.")
-        config = self.config
-        with egress.allowed(not config.offline_mode):
-            engine = await self._engine()
-            # A lone surrogate, from a file's name or from JSON, can go to no engine.
-            user = Message("user", text.encode("utf-8", "replace").decode())
-            actor = Actor(
-                engine,
-                max_tokens=config.max_tokens,
-                temperature=config.temperature,
-                tool_format=config.tool_format,
-                stream=stream,
-            )
-            turn = Turn(
-                config,
-                actor,
-                self.tools,
-                Message("system", self._system()),
-                (),
-                user,
-                emit,
-                approval=self.approval,
-                session=session,
-            )
+    def decide(self, text: str, *, session: str = "") -> Decision:
+        """What the agent would do next, without doing it: no tool runs, and the session, which is
+        read when it is named, does not hear of it. Raises EngineError and its kinds."""
+        return wait_for(partial(self.decide_async, text, session=session))
+
+    async def decide_async(self, text: str, *, session: str = "") -> Decision:
+        """`decide` in the running event loop."""
+        with egress.allowed(not self.config.offline_mode):
+            turn = await self._begin(text, session, _ignore, stream=False)
             if session:
-                finished = await self._kept(turn, session, user)
-            else:
-                finished = await self._bounded(turn)
+                store = await anyio.to_thread.run_sync(self._sessions)
+                turn.past = past_turns(await anyio.to_thread.run_sync(store.history, session))
+            return await self._bounded(turn.decide)
+
+    async def _turn(
+        self,
+        text: str,
+        session: str,
+        emit: Emit,
+        *,
+        stream: bool = True,
+        wanted: ResultType | None = None,
+    ) -> TurnFinished:
+        with egress.allowed(not self.config.offline_mode):
+            # A reply that is not wanted can be broken off only as it comes.
+            turn = await self._begin(text, session, emit, stream=stream or wanted is not None)
+            turn.wanted = wanted
+            finished = await (self._kept(turn) if session else self._bounded(turn.run))
         emit(finished)
         return finished
 
-    async def _kept(self, turn: Turn, session: str, user: Message) -> TurnFinished:
+    async def _begin(self, text: str, session: str, emit: Emit, *, stream: bool) -> Turn:
+        """A turn that can be run, on the loaded engine."""
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError("The message is empty.", hint="Say something to the agent.")
+        config = self.config
+        actor = Actor(
+            await self._engine(),
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+            tool_format=config.tool_format,
+            stream=stream,
+            profile=self._profile(),
+            retriever=self._retriever,
+            without=config.acting_without,
+        )
+        return Turn(
+            config,
+            actor,
+            self.tools,
+            Message("system", self._system()),
+            (),
+            # A lone surrogate, from a file's name or from JSON, can go to no engine.
+            Message("user", text.encode("utf-8", "replace").decode()),
+            emit,
+            approval=self.approval,
+            session=session,
+        )
+
+    async def _kept(self, turn: Turn) -> TurnFinished:
         """The turn with everything durable before it is told."""
         run = anyio.to_thread.run_sync
+        session = turn.session
         store = await run(self._sessions)
         # Shielded, here and below: a cancelled caller must not leave a turn open behind it.
-        beginning = asyncio.ensure_future(run(store.begin, session, self.config.name, user))
+        beginning = asyncio.ensure_future(run(store.begin, session, self.config.name, turn.user))
         try:
             number = await asyncio.shield(beginning)
             turn.past = past_turns(await run(store.history, session))
             turn.keep = lambda messages: run(store.add, number, messages)
-            finished = await self._bounded(turn)
+            finished = await self._bounded(turn.run)
         except BaseException as error:
             state = "failed" if isinstance(error, Exception) else "interrupted"
 
@@ -165,10 +203,10 @@ class BaseAgent:
             await _to_the_end(run(store.end, number, "done", reply))
         return finished
 
-    async def _bounded(self, turn: Turn) -> TurnFinished:
+    async def _bounded(self, work: Callable[[], Awaitable[T]]) -> T:
         timeout = self.config.timeout
         with anyio.move_on_after(timeout) as scope:
-            return await turn.run()
+            return await work()
         if scope.cancelled_caught:
             raise EngineTimeoutError(
                 f"The turn was not finished after {timeout:g} s.",
@@ -177,7 +215,7 @@ class BaseAgent:
         raise AssertionError("unreachable")
 
     def _system(self) -> str:
-        text = self.instructions or "You are a helpful assistant. Answer briefly."
+        text = self.instructions or DEFAULT_INSTRUCTIONS
         if self.config.specialized_for:
             text += f"\nYou are specialized in {self.config.specialized_for}."
         return text

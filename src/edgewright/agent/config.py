@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from ..acting.profile import Part
 from ..domain.errors import ConfigError
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
@@ -19,9 +20,12 @@ class Config(BaseModel):
     window in tokens (default: 4096 embedded, 32768 at an endpoint) and `history` what becomes of
     turns that no longer fit it. `timeout` bounds a turn and `tool_timeout` a tool call, in seconds.
     `max_steps` bounds the rounds of tool calls in a turn, `max_result_chars` what the model is
-    shown of a tool's result. `tool_format="native"` uses the endpoint's own tool calls in
+    shown of a tool's result, `result_attempts` the tries at a typed result (`agent.run(…,
+    result=…)`). `tool_format="native"` uses the endpoint's own tool calls in
     place of constrained output: right for large models that were trained on them.
     `specialized_for` names the agent's field; it becomes part of its instructions.
+    `acting_without` switches parts of the acting layer off, to measure them: see
+    `edgewright.acting.profile.Part`.
     `offline_mode` refuses every connection other than loopback.
     """
 
@@ -43,7 +47,9 @@ class Config(BaseModel):
     max_steps: int = Field(6, ge=1, le=100)
     tool_timeout: float = Field(30.0, gt=0)
     max_result_chars: int = Field(4000, ge=100)
+    result_attempts: int = Field(3, ge=1, le=10)
     tool_format: Literal["constrained", "native"] = "constrained"
+    acting_without: tuple[Part, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
         try:

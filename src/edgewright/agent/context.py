@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from ..domain.errors import ContextOverflowError
 from ..domain.event import ContextTrimmed
 from ..domain.message import Message
+from .condense import PastTurn, Step, digest, shortened, view
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
+Policy = Literal["condense", "drop"]
 
-DIGEST_CHARS = 160  # of a condensed turn: the question, what was called, and the answer's start
-
-
-class PastTurn(Protocol):
-    @property
-    def messages(self) -> tuple[Message, ...]: ...
+SMALL, TINY = 200, 60  # characters of an older result of the current turn
+WORDS = (1000, 300, 80)  # characters of what the user said in a past turn
 
 
 class KeptTurn(PastTurn, Protocol):
@@ -60,63 +58,141 @@ class Fitted:
     trimmed: ContextTrimmed | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to show. Of past turns: the oldest `dropped` not at all, the next `condensed` in a
+    line, with `words` characters of what the user said. Of the current turn's steps: the oldest
+    `gone` not at all, the others with `older` characters a result, the last with `newest`.
+    None is all."""
+
+    older: int | None = None
+    condensed: int = 0
+    words: int | None = None
+    dropped: int = 0
+    newest: int | None = None
+    gone: int = 0
+
+
 async def fit(
     system: Message,
     past: Sequence[PastTurn],
     current: Sequence[Message],
     *,
     limit: int,
-    policy: Literal["condense", "drop"],
+    policy: Policy,
     count: Count,
     counts_more: bool = False,
 ) -> Fitted:
     """The prompt's messages within `limit` tokens as `count` counts them, which may be more than
     the messages' own (`counts_more`), for there are tools to describe.
 
-    The system message and the current turn always stay. Past turns go oldest first: condensed
-    to a line each (by policy, and only while that is enough), or dropped.
+    The system message and what the user says now always stay whole. The results of the current
+    turn's older calls are condensed first; then past turns are, oldest first, to a line each (by
+    policy, and only while that is enough), or dropped; the newest result is cut last.
     Raises ContextOverflowError when what must stay is too long by itself.
     """
+    asked, steps, rest = _split(current)
 
-    def messages(dropped: int, condensed: int) -> list[Message]:
-        digests = [digest(turn) for turn in past[dropped : dropped + condensed]]
-        shown = [m for turn in past[dropped + condensed :] for m in turn.messages]
-        start = [system]
+    def shown(plan: _Plan) -> tuple[list[Message], str]:
+        turns = past[plan.dropped :]
+        digests = [digest(turn, plan.words) for turn in turns[: plan.condensed]]
+        start = system
         if digests:
             notes = "Earlier in this conversation:\n" + "\n".join(f"- {d}" for d in digests)
-            start = [Message("system", f"{system.content}\n\n{notes}")]
-        return [*start, *shown, *current]
+            start = replace(system, content=f"{system.content}\n\n{notes}")
+        told = [m for turn in turns[plan.condensed :] for m in turn.messages]
+        made = _made(steps, plan)
+        messages = [start, *told, *asked, *(m for step in made for m in step), *rest]
+        short = [
+            step for step, whole in zip(made, steps[plan.gone :], strict=True) if step != whole
+        ]
+        return messages, view(digests, short)
 
-    whole = messages(0, 0)
-    if not counts_more:
+    whole, _ = shown(_Plan())
+    if not counts_more and _bytes(whole) < limit // 2:
         # A token is at least a byte, so most conversations need no counting at all.
-        size = sum(len(m.content.encode()) for m in whole) + 16 * len(whole)
-        if size < limit // 2:
-            return Fitted(whole, None)
+        return Fitted(whole, None)
     before = await count(whole)
     if before <= limit:
         return Fitted(whole, None)
-    plans = [(n, 0) for n in range(1, len(past) + 1)]
-    if policy == "condense":
-        condensing = [(0, n) for n in range(1, len(past) + 1)]
-        plans = condensing + [(n, len(past) - n) for n in range(1, len(past) + 1)]
-    fitting = await _first(plans, lambda plan: count(messages(*plan)), limit)
+    plans = list(_plans(len(past), steps, policy))
+    fitting = await _first(plans, lambda plan: count(shown(plan)[0]), limit)
     if fitting is None:
-        needed = await count(messages(len(past), 0))
+        needed = await count(shown(plans[-1])[0]) if plans else before
         raise ContextOverflowError(
             f"The message needs {needed} tokens with its instructions and tools; "
-            f"{limit} fit in the context window.",
-            hint="Shorten it, split it, or give the agent a larger Config(context=…).",
+            f"{limit} fit in the context window beside the answer.",
+            hint="Give the agent a Config(context=…) with room for that and for an answer of "
+            "Config(max_tokens=…), or shorten the message or split it.",
         )
-    (dropped, condensed), after = fitting
-    return Fitted(messages(dropped, condensed), ContextTrimmed(dropped, condensed, before, after))
+    plan, after = fitting
+    messages, text = shown(plan)
+    return Fitted(messages, ContextTrimmed(plan.dropped, plan.condensed, before, after, text))
+
+
+def _split(current: Sequence[Message]) -> tuple[list[Message], list[Step], list[Message]]:
+    """What the user says, the steps made since, and what comes after them."""
+    made = [n for n, message in enumerate(current) if message.calls or message.role == "tool"]
+    if not made:
+        return list(current), [], []
+    steps: list[Step] = []
+    for message in current[made[0] : made[-1] + 1]:
+        if message.calls:
+            steps.append((message,))
+        else:
+            steps[-1] += (message,)
+    return list(current[: made[0]]), steps, list(current[made[-1] + 1 :])
+
+
+def _made(steps: Sequence[Step], plan: _Plan) -> list[Step]:
+    """The steps as the plan shows them."""
+    made = list(steps[plan.gone :])
+    for n, step in enumerate(made):
+        size = plan.older if n < len(made) - 1 else plan.newest
+        if size is not None:
+            made[n] = shortened(step, size)
+    if plan.gone:
+        call, first, *others = made[0]
+        note = f"({plan.gone} earlier calls are left out)\n"
+        made[0] = (call, replace(first, content=note + first.content), *others)
+    return made
+
+
+def _plans(past: int, steps: Sequence[Step], policy: Policy) -> Iterator[_Plan]:
+    """Each leaves out more than the one before it."""
+    plan = _Plan()
+    older = len(steps) - 1
+    if older > 0:
+        # All at once: one by one, each step would change the prompt near its beginning, and
+        # what the engine has computed of it would be lost each time.
+        plan = replace(plan, older=SMALL)
+        yield plan
+    if policy == "condense":
+        for plan in [replace(plan, condensed=n + 1) for n in range(past)]:
+            yield plan
+        for plan in [replace(plan, words=words) for words in WORDS if past]:
+            yield plan
+    for n in range(1, past + 1):
+        left = past - n if policy == "condense" else 0
+        plan = replace(plan, dropped=n, condensed=left)
+        yield plan
+    if older > 0:
+        plan = replace(plan, older=TINY)
+        yield plan
+    if steps:
+        size = max(_bytes([message]) for message in steps[-1])
+        while size > SMALL:
+            size = max(size * 4 // 5, SMALL)
+            plan = replace(plan, newest=size)
+            yield plan
+    for n in range(1, older + 1):
+        plan = replace(plan, gone=n)
+        yield plan
 
 
 async def _first(
-    plans: Sequence[tuple[int, int]],
-    count: Callable[[tuple[int, int]], Awaitable[int]],
-    limit: int,
-) -> tuple[tuple[int, int], int] | None:
+    plans: Sequence[_Plan], count: Callable[[_Plan], Awaitable[int]], limit: int
+) -> tuple[_Plan, int] | None:
     """The first plan that fits, by bisection: each plan leaves out more than the one before."""
     low, high, found = 0, len(plans) - 1, None
     while low <= high:
@@ -130,19 +206,8 @@ async def _first(
     return found
 
 
-def digest(turn: PastTurn) -> str:
-    """A turn in one short line: what was asked, what was called, what was answered."""
-    asked = next((m.content for m in turn.messages if m.role == "user"), "")
-    called = [f"{c.name}({_short(c.arguments)})" for m in turn.messages for c in m.calls]
-    answered = next((m.content for m in reversed(turn.messages) if m.role == "assistant"), "")
-    parts = [f"user: {_short(asked)}"]
-    if called:
-        parts.append(f"called {', '.join(called)}")
-    if answered:
-        parts.append(f"you: {_short(answered)}")
-    return "; ".join(parts)
-
-
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= DIGEST_CHARS // 2 else text[: DIGEST_CHARS // 2] + "…"
+def _bytes(messages: Sequence[Message]) -> int:
+    """An upper estimate of how long the messages' text is."""
+    return sum(
+        len(f"{m.content}{[c.arguments for c in m.calls] or ''}".encode()) + 16 for m in messages
+    )

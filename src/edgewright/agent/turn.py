@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 import anyio
 
 from ..acting import Action, Actor
+from ..acting.constrain import constrainable
 from ..domain.event import (
+    ArgumentsRepaired,
     Event,
+    SchemaDegraded,
     StopReason,
     TextDelta,
     Timings,
@@ -19,17 +24,27 @@ from ..domain.event import (
     TurnFinished,
 )
 from ..domain.message import Message, ToolCall
-from ..tools.toolset import Approval, Toolset
+from ..domain.tool import ToolSpec
+from ..tools.toolset import Approval, Toolset, approved
+from .condense import PastTurn
 from .config import Config
-from .context import PastTurn, fit
+from .context import Count, fit
+from .decision import Decision
+from .progress import Progress
+from .typed import ResultType
 
 Emit = Callable[[Event], None]
 Keep = Callable[[Sequence[Message]], Awaitable[None]]
 
 
+class _Replying(Exception):
+    """The model began to reply, where a typed result is wanted instead."""
+
+
 @dataclass(slots=True)
 class Turn:
-    """What a turn needs, and how far it is. `keep` makes messages durable before it goes on."""
+    """What a turn needs, and how far it is. `keep` makes messages durable before it goes on;
+    `wanted` is the type of the result, where there is to be one."""
 
     config: Config
     actor: Actor
@@ -41,61 +56,130 @@ class Turn:
     keep: Keep | None = None
     approval: Approval | None = None
     session: str = ""
+    wanted: ResultType | None = None
     _current: list[Message] = field(default_factory=list)
+    _calls: list[ToolCall] = field(default_factory=list)
+    _steps: int = 0
+    _stop: StopReason = "reply"
     _started: float = field(default_factory=perf_counter)
     _first_text: float = 0.0
-    _left_out: tuple[int, int] = (0, 0)
+    _said: bool = False
+    _told: set[str] = field(default_factory=set)
+    _left_out: tuple[int, int, str] = (0, 0, "")
+    _asking: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def run(self) -> TurnFinished:
-        """The turn's end, after every event before it was emitted. Raises EngineError."""
+        """The turn's end, after every event before it was emitted. Raises EngineError, and
+        ResultError when no valid result could be had."""
         self._current = [self.user]
-        made: list[ToolCall] = []
-        steps = 0
-        stop: StopReason = "reply"
+        progress = Progress()
         action = await self._act(with_tools=True)
         while action.calls:
-            steps += 1
-            made += action.calls
-            await self._carry_out(action)
-            if steps == self.config.max_steps:
-                stop = "max_steps"
-            action = await self._act(with_tools=stop == "reply")
-        if action.truncated:
-            stop = "max_tokens"
-        return self._finished(action, tuple(made), stop, steps + 1)
+            reason = await self._step(action, progress)
+            if reason:
+                self._stop = reason
+            action = await self._act(with_tools=reason is None)
+        if self.wanted is not None and not action.question:
+            return await self._typed(self.wanted)
+        if action.question:
+            self._stop = "question"
+        elif action.truncated:
+            self._stop = "max_tokens"
+        return self._finished(action.question or action.reply)
+
+    async def decide(self) -> Decision:
+        """What the first step would be. Nothing is done or kept. Raises EngineError."""
+        self._current = [self.user]
+        action = await self._act(with_tools=True)
+        return Decision(
+            calls=action.calls,
+            reply="" if action.calls or action.question else action.reply,
+            question="" if action.calls else action.question,
+            usage=self.actor.cost.usage,
+            seconds=perf_counter() - self._started,
+            repairs=action.repairs,
+        )
 
     async def _act(self, *, with_tools: bool) -> Action:
         specs = self.tools.specs if with_tools else []
+        if self.wanted is not None and not specs:
+            return Action()  # the result is all that is missing
+        messages = await self._fitted(self._current, specs)
+        self._said = False
+        try:
+            action = await self.actor.act(messages, specs, self._reply_text)
+        except _Replying:
+            return Action()
+        if action.question and not action.calls and not self._said:
+            self._text(action.question)
+        return action
+
+    async def _step(self, action: Action, progress: Progress) -> StopReason | None:
+        """Makes the action's calls, as far as they get anywhere: why to stop, or None."""
+        admitted = progress.admit(action.calls)
+        if admitted.reason:
+            return admitted.reason
+        ended = await self._carry_out(replace(action, calls=admitted.calls))
+        self._steps += 1
+        if reason := progress.record(ended):
+            return reason
+        return "max_steps" if self._steps == self.config.max_steps else None
+
+    async def _typed(self, wanted: ResultType) -> TurnFinished:
+        described = [Message("system", f"{wanted.schema}")]  # longer than the actor puts it
+        more = await self.actor.engine.count_tokens(described)
+
+        async def count(messages: Sequence[Message]) -> int:
+            return await self.actor.prompt_tokens(messages, ()) + more
+
+        async def ask(said: Sequence[Message]) -> str:
+            messages = await self._fitted([*self._current, *said], (), count)
+            return await self.actor.produce(messages, wanted.schema, self._text)
+
+        result = await wanted.produced(ask, self.config.result_attempts)
+        return self._finished(wanted.text(result), result)
+
+    async def _fitted(
+        self, current: Sequence[Message], specs: Sequence[ToolSpec], count: Count | None = None
+    ) -> list[Message]:
+        """The prompt's messages, as far as they fit."""
         context = self.actor.engine.context
         fitted = await fit(
             self.system,
             self.past,
-            self._current,
+            current,
             limit=context - min(self.config.max_tokens, context // 2),
             policy=self.config.history,
-            count=lambda messages: self.actor.prompt_tokens(messages, specs),
-            counts_more=bool(specs),
+            count=count or (lambda messages: self.actor.prompt_tokens(messages, specs)),
+            counts_more=bool(specs) or count is not None,
         )
         if (trimmed := fitted.trimmed) is not None:
-            left_out = (trimmed.dropped, trimmed.condensed)
+            left_out = (trimmed.dropped, trimmed.condensed, trimmed.view)
             if left_out != self._left_out:  # not said again in each step
                 self._left_out = left_out
                 self.emit(trimmed)
-        return await self.actor.act(fitted.messages, specs, self._text)
+        return fitted.messages
 
-    async def _carry_out(self, action: Action) -> None:
+    async def _carry_out(self, action: Action) -> list[ToolCallFinished]:
+        self._calls += action.calls
         made = Message("assistant", action.reply, calls=action.calls)
         await self._add([made])  # before they run: what a call did may outlive this process
         for call in action.calls:
+            self._tell_degraded(call.name)
+            if repairs := action.repairs.get(call.id):
+                self.emit(ArgumentsRepaired(call, repairs))
             self.emit(ToolCallStarted(call))
         ended: list[ToolCallFinished | None] = [None] * len(action.calls)
+        approval = self.approval
+        if approval is not None and not inspect.iscoroutinefunction(approval):
+            approval = self._asked
 
         async def carry_out(n: int, call: ToolCall) -> None:
             finished = await self.tools.call(
                 call,
                 seconds=self.config.tool_timeout,
                 max_chars=self.config.max_result_chars,
-                approval=self.approval,
+                approval=approval,
             )
             ended[n] = finished
             self.emit(finished)
@@ -106,13 +190,24 @@ class Turn:
             async with anyio.create_task_group() as group:
                 for n, call in enumerate(action.calls):
                     group.start_soon(carry_out, n, call)
-        await self._add(
-            [
-                Message("tool", done.result, call_id=done.call.id, name=done.call.name)
-                for done in ended
-                if done is not None
-            ]
-        )
+        done = [finished for finished in ended if finished is not None]
+        await self._add([Message("tool", d.result, (), d.call.id, d.call.name) for d in done])
+        return done
+
+    def _tell_degraded(self, name: str) -> None:
+        """Says once a turn what of the tool's schema decoding cannot be held to."""
+        if name in self._told:
+            return
+        self._told.add(name)
+        for spec in self.tools.specs:
+            if spec.name == name and (notes := constrainable(spec.parameters)[1]):
+                self.emit(SchemaDegraded(name, notes))
+
+    async def _asked(self, call: ToolCall) -> bool:
+        """One question at a time: who answers may be a person at a terminal."""
+        assert self.approval is not None
+        async with self._asking:
+            return await approved(self.approval, call)
 
     async def _add(self, messages: Sequence[Message]) -> None:
         self._current += messages
@@ -120,20 +215,27 @@ class Turn:
             await self.keep(messages)
 
     def _text(self, text: str) -> None:
+        self._said = True
         if not self._first_text:
             self._first_text = perf_counter()
         self.emit(TextDelta(text))
 
-    def _finished(
-        self, action: Action, calls: tuple[ToolCall, ...], stop: StopReason, steps: int
-    ) -> TurnFinished:
+    def _reply_text(self, text: str) -> None:
+        """Takes the reply as it comes. Where a typed result is wanted in its place, the reply is
+        broken off, unless calls could come after it, as they do natively."""
+        if self.wanted is None:
+            self._text(text)
+        elif not self.actor.native:
+            raise _Replying
+
+    def _finished(self, text: str, result: Any = None) -> TurnFinished:
         now = perf_counter()
         cost = self.actor.cost
         return TurnFinished(
-            text=action.reply,
-            calls=calls,
-            stop_reason=stop,
-            steps=steps,
+            text=text,
+            calls=tuple(self._calls),
+            stop_reason=self._stop,
+            steps=self._steps + 1,
             usage=cost.usage,
             timings=Timings(
                 total=now - self._started,
@@ -142,4 +244,5 @@ class Turn:
                 decode=cost.decode,
             ),
             session=self.session,
+            result=result,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 
 
 def main() -> None:
@@ -15,8 +16,9 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         from ..domain.errors import EdgewrightError
         from .app import app
-        from .output import tell
+        from .output import tell, warned
 
+        warnings.showwarning = warned
         try:
             app()
         except EdgewrightError as error:

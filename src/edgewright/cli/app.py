@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import chat, doctor, models
+from . import chat, doctor, evaluate, models
 
 app = typer.Typer(
     name="edgewright",
@@ -16,4 +16,5 @@ app = typer.Typer(
 app.command()(chat.ask)
 app.command()(chat.chat)
 app.command()(doctor.doctor)
+app.add_typer(evaluate.app, name="eval", help="Benchmarks, with scores to compare.")
 app.add_typer(models.app, name="models", help="Models on this machine.")

@@ -96,7 +96,7 @@ def _turn(agent: Agent, text: str, session: str) -> None:
             end = event
     if end is not None and not output.Mode.json:
         print()
-        if end.stop_reason != "reply":
+        if end.stop_reason not in ("reply", "question"):
             output.err.print(f"[yellow]The turn ended early: {end.stop_reason}.[/yellow]")
         output.err.print(f"[dim]{output.figures(end)}[/dim]")
 

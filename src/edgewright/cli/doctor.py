@@ -20,6 +20,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     from ..models.store import Store, home
     from ..residency.fit import free_memory
     from ..runtime import engine_status
+    from .models import tool_use
 
     output.Mode.json = json
     import psutil
@@ -28,6 +29,8 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     disk = shutil.disk_usage(existing)
     store = Store()
+    here = [card for card in Catalog.default() if store.path(card)]
+    tools = {card.alias: tool_use(card.alias) for card in here}
     found: dict[str, Any] = {
         "edgewright": __version__,
         "python": platform.python_version(),
@@ -45,7 +48,8 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             "writable": existing.is_dir() and os.access(existing, os.W_OK),
         },
         "engines": engine_status(),
-        "models": [card.alias for card in Catalog.default() if store.path(card)],
+        "models": [card.alias for card in here],
+        "can_use_tools": {alias: can for alias, (can, _) in tools.items()},
     }
     if json:
         output.emit(found)
@@ -61,7 +65,11 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     for name, status in found["engines"].items():
         mark = "[green]works[/green]" if status["works"] else "[red]does not work[/red]"
         line(f"engine   {name}: {mark}, {status['detail']}")
-    line(f"models   {', '.join(found['models']) or 'none here; try: edgewright models pull'}")
+    for card in here:
+        tasks, words = ", ".join(card.tasks), tools[card.alias][1]
+        line(f"model    {card.alias} ({tasks}), tools: {words}", markup=False)
+    if not here:
+        line("models   none here; try: edgewright models pull")
 
 
 def _cpu_name() -> str:

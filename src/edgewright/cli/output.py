@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+import warnings
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 
 from ..acting.prompts import call_text
 from ..domain.errors import EdgewrightError
-from ..domain.event import ContextTrimmed, Event, ToolCallFinished, ToolCallStarted, TurnFinished
+from ..domain.event import (
+    ArgumentsRepaired,
+    ContextTrimmed,
+    Event,
+    SchemaDegraded,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnFinished,
+)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -38,6 +47,24 @@ def tell(error: EdgewrightError) -> None:
         err.print(f"      {escape(error.hint)}")
 
 
+def warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning, in place of Python's way of showing one: ours are for people, in one line."""
+    from ..runtime import ModelWarning
+
+    if issubclass(category, ModelWarning):
+        err.print(f"[yellow]{escape(str(message))}[/yellow]")
+    else:
+        shown = warnings.formatwarning(message, category, filename, lineno, line)
+        (file or sys.stderr).write(shown)
+
+
 def stopped(again: str = "") -> None:
     """The end of a conversation, and the command that continues it."""
     if not Mode.json:
@@ -48,14 +75,24 @@ def show(event: Event) -> None:
     """A turn's event as a person follows it. Text goes to standard output as it comes."""
     if isinstance(event, ToolCallStarted):
         err.print(f"[cyan]→ {escape(call_text(event.call))}[/cyan]")
+    elif isinstance(event, ArgumentsRepaired):
+        for repair in event.repairs:
+            before, after = (
+                json.dumps(v, ensure_ascii=False) for v in (repair.before, repair.after)
+            )
+            mended = f"mended {repair.path}: {before} → {after} ({repair.reason})"
+            err.print(f"[yellow]{escape(_line(mended))}[/yellow]")
+    elif isinstance(event, SchemaDegraded):
+        notes = f"{event.tool}: {'; '.join(event.notes)}"
+        err.print(f"[dim]{escape(_line(notes))}[/dim]")
     elif isinstance(event, ToolCallFinished):
         mark = "[red]✗[/red]" if event.error else "[cyan]←[/cyan]"
         err.print(f"{mark} {escape(_line(event.result))} [dim]({event.seconds:.2f} s)[/dim]")
     elif isinstance(event, ContextTrimmed):
         err.print(
-            f"[yellow]History shortened to fit the window: {event.dropped} turns left out, "
-            f"{event.condensed} condensed ({event.tokens_before} → {event.tokens_after} tokens)."
-            "[/yellow]"
+            f"[yellow]Shortened to fit the window ({event.tokens_before} → {event.tokens_after} "
+            f"tokens): {event.dropped} earlier turns left out, {event.condensed} in short; "
+            "long results in short.[/yellow]"
         )
     elif event.type == "text_delta":
         sys.stdout.write(_printable(event.text))  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ class Capabilities:
 
     schema: bool = False  # output held to a JSON Schema
     grammar: bool = False  # output held to a GBNF grammar
+    lark: bool = False  # `grammar` may be LLGuidance's Lark too, with JSON Schemas inside
     logprobs: bool = False  # log-probabilities of the top tokens
     native_tools: bool = False  # takes `tools`, answers with structured calls
     continues: bool = False  # a trailing assistant message is continued, not answered
@@ -24,14 +25,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation. Give at most one of `schema` (JSON Schema) and `grammar` (GBNF)."""
+    """One generation. Give at most one of `schema` (JSON Schema) and `grammar`."""
 
     messages: Sequence[Message]
     max_tokens: int = 512
     temperature: float = 0.0
     stop: Sequence[str] = ()
     schema: dict[str, Any] | None = None
-    grammar: str | None = None
+    grammar: str | None = None  # GBNF, or Lark after a line "%llguidance {}"
     top_logprobs: int = 0
     tools: Sequence[dict[str, Any]] = ()  # OpenAI tool objects, for engines with native tools
     stream: bool = True

@@ -17,6 +17,7 @@ EdgewrightError
 │   ├── EngineTimeoutError      engine_timeout
 │   ├── EngineResponseError     engine_bad_response
 │   └── ContextOverflowError    context_overflow
+├── ResultError                 result_invalid
 ├── StorageError                storage_failed
 │   ├── StorageBusyError        storage_busy
 │   └── StorageReadOnlyError    storage_read_only
@@ -114,6 +115,20 @@ class ContextOverflowError(EngineError):
     """What must be in the prompt does not fit the model's context window."""
 
     code = "context_overflow"
+
+
+class ResultError(EdgewrightError):
+    """The model gave no valid `result`. `candidate` is the last it gave: the JSON value, or the
+    text where that is not JSON. `errors` says what is wrong with it, one line a place."""
+
+    code = "result_invalid"
+
+    def __init__(
+        self, message: str, *, candidate: object, errors: tuple[str, ...], hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.candidate = candidate
+        self.errors = errors
 
 
 class StorageError(EdgewrightError):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from .engine import Usage
 from .message import ToolCall
+from .repair import Repair
 
-StopReason = Literal["reply", "max_tokens", "max_steps"]
+# Why a turn ended: with a reply, with a question to the user (something is missing), at a bound,
+# or because the model went round in circles; see `agent.progress`.
+StopReason = Literal[
+    "reply", "question", "max_tokens", "max_steps", "repeated_call", "cycle", "no_progress"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,25 @@ class TextDelta(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ArgumentsRepaired(Event):
+    """A call's arguments did not fit the tool as the model wrote them; `call` has them mended."""
+
+    type: ClassVar[str] = "arguments_repaired"
+    call: ToolCall
+    repairs: tuple[Repair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDegraded(Event):
+    """A tool is called whose schema asks for more than decoding can be held to. `notes` say what
+    is left to the check of the finished arguments, one phrase each. Told once a turn."""
+
+    type: ClassVar[str] = "schema_degraded"
+    tool: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted(Event):
     type: ClassVar[str] = "tool_call_started"
     call: ToolCall
@@ -49,14 +73,16 @@ class ToolCallFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContextTrimmed(Event):
-    """History did not fit: the oldest `dropped` turns are left out of the prompt, the
-    `condensed` ones shown in short. The session keeps them all."""
+    """Not all fits the window. The oldest `dropped` turns are left out of the prompt, the next
+    `condensed` ones shown in short, and so are results of this turn, where that was needed.
+    `view` is what the model is shown of all that, as text. The session keeps everything."""
 
     type: ClassVar[str] = "context_trimmed"
     dropped: int
     condensed: int
     tokens_before: int
     tokens_after: int
+    view: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +101,9 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished(Event):
-    """The turn's result. `calls` are all the calls made; `steps` the model's moves."""
+    """The turn's result. `calls` are all the calls made; `steps` the model's moves. `text` is the
+    reply, or the question where `stop_reason` is "question". `result` is the validated object
+    of `agent.run(…, result=…)`, of which `text` is the JSON; else, and with a question, None."""
 
     type: ClassVar[str] = "turn_finished"
     text: str
@@ -85,3 +113,15 @@ class TurnFinished(Event):
     usage: Usage
     timings: Timings
     session: str
+    result: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as a JSON object with its `type`; `result` as pydantic writes it."""
+        if self.result is None:
+            return Event.as_dict(self)
+        from pydantic_core import to_jsonable_python
+
+        return {
+            **Event.as_dict(replace(self, result=None)),
+            "result": to_jsonable_python(self.result),
+        }

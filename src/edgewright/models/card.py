@@ -9,6 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 from .source import Part, parse
 
 
+class Original(BaseModel):
+    """What the sources hold, where that is rewritten here into the model file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["bert"]  # model.safetensors, config.json and vocab.txt: see `bert.py`
+    size: PositiveInt
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ModelCard(BaseModel):
     """One model of the catalog, pinned to the byte."""
 
@@ -20,13 +30,14 @@ class ModelCard(BaseModel):
     parameters: PositiveInt
     quantization: Annotated[str, Field(min_length=1)]  # the file's label, such as "Q4_K_M"
     licence: Annotated[str, Field(min_length=1)]
-    size: PositiveInt  # bytes of the assembled file
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the assembled file
+    size: PositiveInt  # bytes of the model file
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the model file
     context: PositiveInt  # the window it was trained for, in tokens
     tasks: tuple[str, ...] = ()
     tools: bool = False  # whether it can choose tools
     template: Literal["chatml", "none"] = "none"
     notes: str = ""
+    original: Original | None = None  # None: the sources hold the model file itself
     # In the order to try. A source is one part, or a list of parts to be joined in order.
     sources: Annotated[tuple[str | tuple[str, ...], ...], Field(min_length=1)]
 

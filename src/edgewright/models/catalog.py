@@ -59,9 +59,13 @@ class Catalog:
                 raise ConfigError(f"{where} in the catalog {path}: {first['msg']}") from error
         return cls(cards)
 
+    def find(self, name: str) -> ModelCard | None:
+        """The card of that alias or other name, in any case, if there is one."""
+        return self._by_name.get(name.lower())
+
     def get(self, name: str) -> ModelCard:
         """The card of that alias or other name, in any case. Raises UnknownModelError."""
-        if card := self._by_name.get(name.lower()):
+        if card := self.find(name):
             return card
         near = difflib.get_close_matches(name.lower(), self._by_name, n=3, cutoff=0.5)
         # Several names of one model are one suggestion.

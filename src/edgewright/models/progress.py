@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["waiting", "downloading", "verifying", "done"]
+Stage = Literal["waiting", "downloading", "verifying", "rewriting", "done"]
 
 
 @dataclass(frozen=True, slots=True)

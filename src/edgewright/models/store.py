@@ -156,19 +156,22 @@ class Store:
         """The verified file, still among the partial ones, and the source that it came from."""
         from .assembly import Assembly
 
+        wanted = card.original or card
+        report.total = wanted.size
         candidates = []
         for parts in card.parts():
             key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
-            candidates.append(Assembly(self._partial(card) / key, parts, card.size))
+            candidates.append(Assembly(self._partial(card) / key, parts, wanted.size))
         # One already begun goes first, the furthest before the others.
         candidates.sort(key=lambda assembly: -assembly.done)
         reasons = []
         for assembly in candidates:
             source = report.source = _describe(assembly.parts)
-            self._need_room(card, card.size - assembly.done)
+            self._need_room(card, wanted.size - assembly.done)
             report("downloading", assembly.done, "resuming" if assembly.done else "")
             try:
-                return self._verified(card, assembly, report), source
+                file = self._verified(card, assembly, report)
+                return self._rewritten(card, file, report), source
             except FetchError as error:
                 reasons.append(f"{source}: {error}")
                 report("downloading", 0, f"{source} failed: {error}")
@@ -181,15 +184,17 @@ class Store:
     def _verified(self, card: ModelCard, assembly: Assembly, report: Reporter) -> Path:
         from .assembly import sha256
 
+        wanted = card.original or card
+        room = card.size if card.original else 0  # for the file that it will be rewritten to
         # What an earlier process left may have been damaged here, by a power cut for one. Such a
         # file gets a second chance from scratch; one that came whole just now is the source's.
         for carried in (assembly.done > 0, False):
             file = assembly.run(
                 lambda done: report("downloading", done),
-                lambda need: self._need_room(card, need),
+                lambda need: self._need_room(card, need + room),
             )
             found = sha256(file, lambda done: report("verifying", done))
-            if found == card.sha256:
+            if found == wanted.sha256:
                 return file
             assembly.forget()
             if not carried:
@@ -197,9 +202,29 @@ class Store:
             report("downloading", 0, "what was resumed is damaged: starting over")
         raise ChecksumError(
             f"{card.alias} from {_describe(assembly.parts)} has SHA-256 {found}, "
-            f"the catalog says {card.sha256}",
+            f"the catalog says {wanted.sha256}",
             hint="The download was deleted. Pull again; if it recurs, do not trust that source.",
         )
+
+    def _rewritten(self, card: ModelCard, file: Path, report: Reporter) -> Path:
+        """The model file, made of the verified original where the sources hold that."""
+        if card.original is None:
+            return file
+        from .assembly import sha256
+        from .bert import write_gguf
+
+        report.total = card.size
+        report("rewriting", 0)
+        made = file.with_name("rewritten")
+        write_gguf(file, made, card.alias)
+        found = sha256(made)
+        if found != card.sha256:
+            raise ChecksumError(
+                f"{card.alias}, rewritten here, has SHA-256 {found}, the catalog says "
+                f"{card.sha256}",
+                hint="The original is right, so this is edgewright's mistake: please report it.",
+            )
+        return made
 
     def _install(self, card: ModelCard, file: Path, source: str) -> None:
         blob = self._blob(card.sha256)

@@ -39,6 +39,8 @@ def inlined(schema: dict[str, Any], tool: str) -> dict[str, Any]:
                 raise ToolDefinitionError(f"Tool {tool!r}: nothing is defined at {ref!r}.")
             rest = {k: v for k, v in node.items() if k != "$ref"}
             return walk({**definitions[ref], **rest}, (*seen, ref), depth + 1)
+        if names:  # a property that may be anything is said with a schema, not with `true`
+            node = {key: {} if value is True else value for key, value in node.items()}
         return {
             key: walk(value, seen, depth + 1, names=key == "properties" and not names)
             for key, value in node.items()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..domain.errors import ToolDefinitionError
 from ..domain.tool import ToolSpec
 from .schema import inlined
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 # The names that OpenAI-compatible servers accept, plus the dots of qualified names.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}\Z")
@@ -37,6 +40,17 @@ class Tool:
         function: Callable[..., Any],
         timeout: float | None = None,
     ) -> None:
+        self._describe(name, description, parameters, function, timeout)
+        self._check = _schema_check(self.spec)
+
+    def _describe(
+        self,
+        name: str,
+        description: str,
+        parameters: Mapping[str, Any],
+        function: Callable[..., Any],
+        timeout: float | None,
+    ) -> None:
         if not _NAME.match(name):
             raise ToolDefinitionError(
                 f"{name!r} cannot be a tool's name.",
@@ -53,7 +67,6 @@ class Tool:
         self.spec = ToolSpec(name, description.strip(), inlined(schema, name))
         self.function = function
         self.timeout = timeout
-        self._check = _schema_check(self.spec)
 
     @classmethod
     def from_function(
@@ -72,14 +85,9 @@ class Tool:
             )
         told = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
         check, schema = _from_hints(function, name, told)
-        tool = cls(
-            name=name,
-            description=description,
-            parameters=schema,
-            function=function,
-            timeout=timeout,
-        )
-        tool._check = check
+        tool = cls.__new__(cls)
+        tool._describe(name, description, schema, function, timeout)
+        tool._check = check  # pydantic's, which knows the types; its schemas are in order
         return tool
 
     @property
@@ -162,15 +170,12 @@ def _from_hints(
 
 
 def _schema_check(spec: ToolSpec) -> _Check:
-    validator: Any = None
+    """Holds arguments to the tool's schema, its formats included as far as jsonschema knows them.
+    Raises ToolDefinitionError for what is no JSON Schema."""
+    kind = _draft(spec)
+    validator = kind(spec.parameters, format_checker=kind.FORMAT_CHECKER)
 
     def check(arguments: dict[str, Any]) -> dict[str, Any]:
-        nonlocal validator
-        if validator is None:
-            from jsonschema.validators import validator_for
-
-            kind = validator_for(spec.parameters)
-            validator = kind(spec.parameters)
         errors = [
             f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {e.message[:200]}"
             for e in validator.iter_errors(arguments)
@@ -180,3 +185,27 @@ def _schema_check(spec: ToolSpec) -> _Check:
         return arguments
 
     return check
+
+
+def _draft(spec: ToolSpec) -> type[Validator]:
+    """The draft of JSON Schema that the parameters name or, where they name none, the newest one
+    that they are right in: before 2020, `items` could be a list."""
+    from jsonschema import Draft7Validator, Draft202012Validator, SchemaError
+    from jsonschema.validators import validator_for
+
+    named = isinstance(spec.parameters.get("$schema"), str)
+    newest = validator_for(spec.parameters if named else {}, default=Draft202012Validator)
+    fault: SchemaError | None = None
+    for draft in (newest,) if named else (newest, Draft7Validator):
+        try:
+            draft.check_schema(spec.parameters)
+            return draft
+        except SchemaError as error:
+            fault = fault or error
+    assert fault is not None
+    where = ".".join(map(str, fault.absolute_path)) or "the whole"
+    raise ToolDefinitionError(
+        f"Tool {spec.name!r}: its parameters are no JSON Schema: {where}: {fault.message[:200]}",
+        hint="Types are string, integer, number, boolean, array, object and null; patterns are "
+        "Python's regular expressions.",
+    )

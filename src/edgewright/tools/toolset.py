@@ -71,7 +71,7 @@ class Toolset:
         try:
             if tool is None:
                 error = f"there is no tool named {call.name!r}"
-            elif approval is not None and not await _approved(approval, call):
+            elif approval is not None and not await approved(approval, call):
                 error = "the call was not approved"
             else:
                 value = await _run(tool, call.arguments, tool.timeout or seconds)
@@ -91,8 +91,12 @@ class Toolset:
         return ToolCallFinished(call, result, error, perf_counter() - started)
 
 
-async def _approved(approval: Approval, call: ToolCall) -> bool:
-    answer = approval(call)
+async def approved(approval: Approval, call: ToolCall) -> bool:
+    """What `approval` says. It may raise anything."""
+    if inspect.iscoroutinefunction(approval):
+        return bool(await approval(call))
+    # In a thread, because who answers may be a person, and the loop has other turns to serve.
+    answer = await anyio.to_thread.run_sync(approval, call, abandon_on_cancel=True)
     return bool(await answer if inspect.isawaitable(answer) else answer)
 
 

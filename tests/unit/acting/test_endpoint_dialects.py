@@ -20,7 +20,7 @@ def agent_at(endpoint: Any, **config: Any) -> Agent:
 
 
 def call(order_id: str) -> str:
-    return json.dumps({"tool": "order", "arguments": {"order_id": order_id}})
+    return json.dumps({"calls": [{"tool": "order", "arguments": {"order_id": order_id}}]})
 
 
 def reply(text: str) -> str:
@@ -42,12 +42,37 @@ def test_held_to_a_schema_the_model_calls_and_then_replies(endpoint: Any) -> Non
     first, second = endpoint.asked
     schema = first["response_format"]["json_schema"]["schema"]
     assert [set(option["properties"]) for option in schema["anyOf"]] == [
-        {"tool", "arguments"},
+        {"calls"},
         {"reply"},
     ]
     assert "tools" not in first
     assert [m["role"] for m in second["messages"]] == ["system", "user", "assistant", "user"]
     assert "7 was sent" in second["messages"][-1]["content"]
+
+
+def test_an_endpoint_may_state_several_calls_at_once(endpoint: Any) -> None:
+    both = {"calls": [*json.loads(call("7"))["calls"], *json.loads(call("8"))["calls"]]}
+    endpoint.answers = [endpoint.says(json.dumps(both)), endpoint.says(reply("Both were sent."))]
+    _, turn = heard(agent_at(endpoint))
+    assert [made.arguments["order_id"] for made in turn.calls] == ["7", "8"]
+    results = endpoint.asked[1]["messages"][-1]["content"]
+    assert results.index("7 was sent") < results.index("8 was sent")
+
+
+def test_an_endpoint_that_states_one_call_in_a_form_of_its_own_is_understood(
+    endpoint: Any,
+) -> None:
+    single = json.dumps(json.loads(call("7"))["calls"][0])
+    endpoint.answers = [endpoint.says(single), endpoint.says(reply("It was sent."))]
+    _, turn = heard(agent_at(endpoint))
+    assert [made.arguments for made in turn.calls] == [{"order_id": "7"}]
+
+
+@pytest.mark.parametrize("tool_format", ["constrained", "native"])
+def test_an_endpoint_that_says_only_blanks_ends_the_turn(endpoint: Any, tool_format: str) -> None:
+    endpoint.answers = [endpoint.says("  \n \n")]
+    _, turn = heard(agent_at(endpoint, tool_format=tool_format))
+    assert (turn.text.strip(), turn.calls, turn.steps) == ("", (), 1)
 
 
 def test_an_endpoint_that_holds_to_no_schema_is_heard_all_the_same(endpoint: Any) -> None:
@@ -80,8 +105,9 @@ def test_native_calls_go_out_and_come_back_in_the_protocols_own_form(endpoint: A
     assert first["messages"][0] == {"role": "system", "content": "Be kind."}
     *_, said, result = second["messages"]
     assert said["content"] == "Let me see."
-    assert json.loads(said["tool_calls"][0]["function"]["arguments"]) == {"order_id": "7"}
-    assert result == {"role": "tool", "content": "7 was sent", "tool_call_id": "call_0"}
+    (made,) = said["tool_calls"]
+    assert json.loads(made["function"]["arguments"]) == {"order_id": "7"}
+    assert result == {"role": "tool", "content": "7 was sent", "tool_call_id": made["id"]}
 
 
 @pytest.mark.parametrize("tool_format", ["constrained", "native"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from edgewright import (
     Agent,
     Config,
+    ModelWarning,
+    SchemaDegraded,
     ScriptedEngine,
     TextDelta,
     Tool,
@@ -23,6 +27,7 @@ from edgewright import (
 from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import (
     ConfigError,
+    ContextOverflowError,
     EngineError,
     EngineTimeoutError,
     EngineUnavailableError,
@@ -140,7 +145,8 @@ def test_arguments_that_do_not_fit_are_told_to_the_model() -> None:
 
 
 def test_a_model_that_never_stops_calling_is_made_to_reply() -> None:
-    agent = agent_of(CALL, CALL, CALL, "I give up.", max_steps=3)
+    calls = [{"tool": "order_status", "arguments": {"order_id": str(n)}} for n in range(3)]
+    agent = agent_of(*calls, "I give up.", max_steps=3)
     turn = agent.run("Where?")
     assert (turn.text, turn.stop_reason) == ("I give up.", "max_steps")
     assert len(turn.calls) == 3
@@ -305,6 +311,85 @@ def test_a_turns_time_covers_its_tools() -> None:
     agent = agent_of({"tool": "slow", "arguments": {}}, "Ok", tools=[slow], timeout=0.1)
     with pytest.raises(EngineTimeoutError):
         agent.chat("Go")
+
+
+def test_a_window_too_small_for_the_tools_says_what_is_needed_and_what_to_change() -> None:
+    engine = ScriptedEngine(["Hi"], context=30)  # a word is a token to it
+    agent = Agent(Config(max_tokens=10), engine=engine, tools=[order_status])
+    with pytest.raises(ContextOverflowError) as overflow:
+        agent.chat("Where is it?")
+    needed, fitting = (int(n) for n in re.findall(r"\d+", str(overflow.value)))
+    assert needed > fitting == 20
+    assert "with its instructions and tools" in str(overflow.value)
+    for setting in ("Config(context=…)", "Config(max_tokens=…)"):
+        assert setting in overflow.value.hint
+
+
+# Schemas that ask for more than decoding can be held to
+
+TOTAL = {"tool": "total", "arguments": {"prices": [1, 2]}}
+
+
+def total_tool(**more: Any) -> Tool:
+    prices = {"type": "array", "items": {"type": "integer"}, **more}
+    return Tool(
+        name="total",
+        description="Add prices up.",
+        parameters={"type": "object", "properties": {"prices": prices}},
+        function=lambda prices: sum(prices),
+    )
+
+
+def test_what_of_a_schema_is_not_enforced_is_told_once_a_turn() -> None:
+    again = {"tool": "total", "arguments": {"prices": [3, 4]}}
+    agent = agent_of(TOTAL, again, "Ten.", TOTAL, "Three.", tools=[total_tool(uniqueItems=True)])
+
+    events = list(agent.stream("Add up"))
+    told = [event for event in events if isinstance(event, SchemaDegraded)]
+    assert told == [SchemaDegraded("total", told[0].notes)]
+    assert told[0].notes == ("prices: uniqueItems is not enforced while decoding",)
+    assert events.index(told[0]) < events.index(
+        next(event for event in events if isinstance(event, ToolCallStarted))
+    )
+    assert told[0].as_dict() == {
+        "type": "schema_degraded",
+        "tool": "total",
+        "notes": ("prices: uniqueItems is not enforced while decoding",),
+    }
+    assert len([e for e in agent.stream("Again") if isinstance(e, SchemaDegraded)]) == 1
+
+
+def test_nothing_is_told_of_a_schema_that_is_enforced_or_that_is_not_called_by() -> None:
+    enforced = agent_of(TOTAL, "Three.", tools=[total_tool(maxItems=3)])
+    uncalled = agent_of(CALL, "Sent.", tools=[order_status, total_tool(uniqueItems=True)])
+    for agent in (enforced, uncalled):
+        events = list(agent.stream("Go"))
+        assert any(isinstance(event, ToolCallFinished) for event in events)
+        assert not any(isinstance(event, SchemaDegraded) for event in events)
+
+
+# Models that cannot act
+
+
+def test_an_agent_with_tools_on_a_model_that_cannot_act_warns_once() -> None:
+    engine = ScriptedEngine(["One.", "Two.", "Three."], model="smollm2-135m")
+    agent = Agent(engine=engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert agent.chat("Hi") == "One."  # without tools there is nothing to warn of
+
+    agent.tool(order_status)
+    with pytest.warns(ModelWarning, match=r"smollm2-135m cannot .* qwen2.5-coder-0.5b") as warned:
+        assert [agent.chat("Hi"), agent.chat("Hi")] == ["Two.", "Three."]
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("model", ["qwen2.5-coder-0.5b", "a-model-that-nobody-knows"])
+def test_no_agent_warns_of_a_model_that_can_act_or_is_not_known(model: str) -> None:
+    agent = Agent(engine=ScriptedEngine(["Hello."], model=model), tools=[order_status])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert agent.chat("Hi") == "Hello."
 
 
 # Streams and threads

@@ -13,11 +13,12 @@ from edgewright.models.catalog import Catalog
 def test_the_default_catalog_is_sorted_and_pinned() -> None:
     catalog = Catalog.default()
     assert [card.alias for card in catalog] == [
+        "all-minilm-l6-v2",
         "gemma-3-270m",
         "qwen2.5-coder-0.5b",
         "smollm2-135m",
     ]
-    assert len(catalog) == 3
+    assert len(catalog) == 4
     assert [card.alias for card in catalog if card.tools] == ["qwen2.5-coder-0.5b"]
 
 

@@ -375,6 +375,59 @@ def test_a_tool_that_is_not_well_made_is_refused(changes: dict[str, Any], said: 
         weather_tool(**changes)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"properties": {"size": {"type": "strng"}}}, "properties.size.type: 'strng'"),
+        ({"properties": {"code": {"type": "string", "pattern": "(["}}}, "properties.code.pattern"),
+        ({"patternProperties": {"([": {"type": "string"}}}, "'(['"),
+        ({"properties": {"n": {"type": "integer", "minimum": "one"}}}, "properties.n.minimum"),
+        ({"properties": {"all": {"type": "array", "items": {"type": "any"}}}}, "all.items.type"),
+        ({"properties": ["city"]}, "properties: "),
+        ({"required": True}, "required: True"),
+        ({"$schema": ["x"]}, "$schema: "),
+    ],
+)
+def test_a_broken_schema_is_refused_at_registration_and_where_it_is_broken(
+    parameters: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ToolDefinitionError) as refused:
+        weather_tool(parameters={"type": "object", **parameters})
+    assert str(refused.value).startswith("Tool 'weather': its parameters are no JSON Schema: ")
+    assert said in str(refused.value)
+    assert refused.value.hint
+
+
+def test_a_schema_of_an_older_draft_is_taken_as_that() -> None:
+    pair = {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]}
+    tool = weather_tool(parameters={"type": "object", "properties": {"pair": pair}})
+    assert tool.validated({"pair": ["a", 1]}) == {"pair": ["a", 1]}
+    with pytest.raises(InvalidArguments, match=r"pair\.1"):
+        tool.validated({"pair": ["a", "b"]})
+
+    above = {"type": "integer", "minimum": 3, "exclusiveMinimum": True}
+    draft4 = {"$schema": "http://json-schema.org/draft-04/schema#", "properties": {"n": above}}
+    with pytest.raises(InvalidArguments, match="n: 3 is less than or equal to the minimum"):
+        weather_tool(parameters={"type": "object", **draft4}).validated({"n": 3})
+
+
+@pytest.mark.parametrize(
+    ("form", "right", "wrong"),
+    [
+        ("date", "2026-11-03", "2026-13-03"),
+        ("email", "ann@example.org", "ann"),
+        ("ipv4", "10.0.0.1", "10.0.0.256"),
+        ("uuid", "c0a8012e-0b1d-4a5f-9d60-0f2f3c7a1b22", "c0a8"),
+    ],
+)
+def test_arguments_are_held_to_formats_too(form: str, right: str, wrong: str) -> None:
+    schema = {"type": "object", "properties": {"it": {"type": "string", "format": form}}}
+    tool = weather_tool(parameters=schema)
+    assert tool.validated({"it": right}) == {"it": right}
+    with pytest.raises(InvalidArguments, match=f"it: .* is not a '{form}'"):
+        tool.validated({"it": wrong})
+
+
 def test_a_recursive_schema_is_refused() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
     parameters = {**node, "$defs": {"Node": node}}

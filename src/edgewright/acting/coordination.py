@@ -1,0 +1,53 @@
+"""What "A and B in 2018 and 2020" asks for: each with each, where a small model gives two pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from .nearest import plain
+
+MOST = 12  # calls that may come of it
+
+
+def crossed(calls: Sequence[dict[str, Any]], said: str) -> list[dict[str, Any]]:
+    """The arguments of calls to one tool, with those added that the request's lists ask for.
+
+    Where the values of one argument stand side by side in what was said, in a list, they are meant
+    for each of the other arguments' values, unless it says "respectively".
+    """
+    made = list(calls)
+    text = plain(said)
+    if len(made) < 2 or "respectively" in text or any(a.keys() != made[0].keys() for a in made):
+        return made
+    for name in made[0]:
+        values = _distinct([call[name] for call in made])
+        rests = _distinct([{k: v for k, v in call.items() if k != name} for call in made])
+        if len(values) < 2 or len(rests) < 2 or not _listed(values, text):
+            continue
+        every = [
+            {key: value if key == name else rest[key] for key in made[0]}
+            for rest in rests
+            for value in values
+        ]
+        if len(every) <= MOST:
+            made += [call for call in every if call not in made]
+    return made
+
+
+def _listed(values: Sequence[Any], text: str) -> bool:
+    """Whether the values follow each other in the text, with at most "and" or "or" between."""
+    words = [plain(str(value)) for value in values]
+    if not all(words):
+        return False
+    between = r"(?: s)?(?: and| or| as well as)?(?: the)? "
+    return re.search(rf"\b{between.join(map(re.escape, words))}\b", text) is not None
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found

@@ -1,0 +1,82 @@
+"""A call held against what was said: what the model made up is left out, or asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..domain.repair import Repair
+from ..domain.tool import ToolSpec
+from .dates import read_date
+from .heard import Heard
+from .support import levels_of_items, supports, topic_is_said
+
+_FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")  # of a date, in a description
+NOT_SAID = "nothing that was said speaks for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """The arguments that hold, what was changed for that, the required ones that nothing speaks
+    for, and the names of those that were stated."""
+
+    arguments: dict[str, Any]
+    repairs: tuple[Repair, ...]
+    missing: tuple[str, ...]
+    stated: frozenset[str]
+
+
+def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
+    """The call's arguments as far as `said`, all that the user and the tools have said, speaks
+    for them."""
+    properties = tool.parameters.get("properties", {})
+    required = tool.parameters.get("required", ())
+    heard = Heard(said)
+    kept: dict[str, Any] = {}
+    repairs: list[Repair] = []
+    for name, value in arguments.items():
+        better = _stated(value, name, tool, heard)
+        if better != value:
+            repairs.append(Repair(name, value, better, "it is what was said"))
+        kept[name] = better
+    levels = supports(kept, tool, said)
+    missing = []
+    for name, level in levels.items():
+        if level == "stated":
+            continue
+        schema = properties.get(name, {})
+        if name in required:
+            if level == "unsupported":
+                missing.append(name)
+        elif "default" not in schema or kept[name] != schema["default"]:
+            repairs.append(Repair(name, kept.pop(name), None, NOT_SAID))
+    stated = frozenset(name for name, level in levels.items() if level == "stated")
+    return Grounded(kept, tuple(repairs), tuple(missing), stated)
+
+
+def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
+    """What was said in place of a value that was not: the one choice of several, the flag that
+    the request names, the items of a list without those nobody named."""
+    schema = tool.parameters.get("properties", {}).get(name, {})
+    if value is False and topic_is_said(name, tool, heard):
+        return True
+    if isinstance(value, str) and (phrase := heard.relative_for(read_date(value))):
+        told = "format" in schema or _FORM.search(str(schema.get("description")))
+        return value if told else phrase
+    choices = schema.get("enum")
+    if isinstance(value, str) and isinstance(choices, list):
+        said = [c for c in choices if isinstance(c, str) and _is_said(c, heard)]
+        if len(said) == 1 and not _is_said(value, heard):
+            return said[0]
+    if isinstance(value, list) and len(value) > 1 and "enum" in schema.get("items", {}):
+        levels = levels_of_items(value, name, tool, heard)
+        named = [item for item, level in zip(value, levels, strict=True) if level == "stated"]
+        if named:
+            return named
+    return value
+
+
+def _is_said(choice: str, heard: Heard) -> bool:
+    words = choice.replace("_", " ").replace("-", " ").lower().split()
+    return bool(words) and all(word in heard.words for word in words)

@@ -1,0 +1,65 @@
+"""A model being asked: one generation or one token's odds at a time, with the cost kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from ..domain.engine import Chunk, Engine, Request, TokenLogprob, Usage
+from ..domain.message import Message
+from .action import Cost
+
+OnText = Callable[[str], None]
+
+ABSENT = -20.0  # the log-probability of a token that is not among the top ones
+
+
+class Model:
+    """`engine`, asked on behalf of one turn; `cost` adds up what that took."""
+
+    def __init__(
+        self, engine: Engine, *, max_tokens: int, temperature: float, stream: bool
+    ) -> None:
+        self.engine = engine
+        self.max_tokens = max_tokens
+        self.temperature = temperature
+        self.stream = stream
+        self.cost = Cost()
+
+    async def generate(self, request: Request, on_text: OnText | None = None) -> tuple[str, Chunk]:
+        """The whole text, given to `on_text` as it comes, and the last chunk. What is held to a
+        form is not left to chance: only free text has the agent's temperature."""
+        free = request.schema is None and request.grammar is None
+        request = replace(
+            request,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature if free else request.temperature,
+            stream=self.stream,
+        )
+        text, end, _ = await self._drain(request, on_text)
+        return text, end
+
+    async def first_token(self, prompt: Sequence[Message]) -> dict[str, float]:
+        """The likeliest tokens to come next, with their log-probabilities in nats."""
+        request = Request(prompt, max_tokens=1, top_logprobs=50)
+        _, _, top = await self._drain(request, None)
+        return {token.text: token.logprob for token in reversed(top)}
+
+    async def _drain(
+        self, request: Request, on_text: OnText | None
+    ) -> tuple[str, Chunk, Sequence[TokenLogprob]]:
+        text, end = "", Chunk()
+        first: Sequence[TokenLogprob] = ()
+        async with aclosing(self.engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                text += chunk.text
+                if chunk.logprobs and not first:
+                    first = chunk.logprobs[0]
+                if chunk.text and on_text is not None:
+                    on_text(chunk.text)
+                end = chunk
+        self.cost.usage += end.usage or Usage()
+        self.cost.prefill += end.prefill_seconds
+        self.cost.decode += end.decode_seconds
+        return text, end, first

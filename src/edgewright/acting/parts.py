@@ -1,0 +1,22 @@
+"""The parts of a request that may each want something else done."""
+
+from __future__ import annotations
+
+import re
+
+MOST = 6
+_BETWEEN = re.compile(
+    r"(?<=[.?!;。？！])\s+"  # sentences
+    r"|,?\s+and\s+(?=then\b|also\b|after\b)"
+    r"|,?\s+(?:and\s+)?(?:also|then|additionally|plus|afterwards)\b,?\s+"
+    r"|,\s+and\s+|\s+and\s+(?=[a-z]+\s+(?:the|a|an|my|me|it|its|to|how|what|for|\w+\s+to)\b)",
+    re.IGNORECASE,
+)
+
+
+def parts(request: str) -> list[str]:
+    """The request's sentences and clauses, in order; only the request itself where there is
+    nothing to part, or more than is worth looking at one by one."""
+    found = [part.strip(" ,") for part in _BETWEEN.split(request)]
+    found = [part for part in found if len(part.split()) > 2]
+    return found if 1 < len(found) <= MOST else [request]

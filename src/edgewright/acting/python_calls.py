@@ -1,0 +1,106 @@
+"""Calls written as Python: what a small model writes best, and with the fewest tokens.
+
+A call is one line, `name(argument=<JSON>, …)`, and `done` ends them. The line is held to a Lark
+grammar, as LLGuidance reads it, in which each argument is held to its own JSON Schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ..domain.message import ToolCall, loads
+from ..domain.tool import ToolSpec
+from .constrain import constrainable
+
+DONE = "done"
+# JSON as Python writes it. Left free, small models fill an answer with blank lines.
+_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
+def line(name: str, arguments: dict[str, Any]) -> str:
+    """A call as Python writes it."""
+    written = (f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in arguments.items())
+    return f"{name}({', '.join(written)})"
+
+
+def parameters(tool: ToolSpec) -> list[str]:
+    """The parameters' names in the order a signature has them: required ones first."""
+    required = tool.parameters.get("required", ())
+    return sorted(tool.parameters.get("properties", {}), key=lambda name: name not in required)
+
+
+def grammar(tool: ToolSpec) -> str:
+    """The grammar of one line: a call of the tool, with its required arguments and any others."""
+    names = parameters(tool)
+    required = [name for name in names if name in tool.parameters.get("required", ())]
+    optional = names[len(required) :]
+    rules = ["%llguidance {}"]
+    arguments = ' ", " '.join(f"r{n}" for n in range(len(required)))
+    if not required and optional:
+        arguments = "first0?"
+    elif optional:
+        arguments += " rest0"
+    rules.append(f'start: {_quoted(f"{tool.name}(")} {arguments} ")\\n"')
+    for n, name in enumerate(required):
+        rules.append(f"r{n}: {_argument(tool, name)}")
+    for n, name in enumerate(optional):
+        last = n + 1 == len(optional)
+        rest = "" if last else f" rest{n + 1}"
+        rules.append(f"o{n}: {_argument(tool, name)}")
+        rules.append(f'rest{n}: (", " o{n})?{rest}')
+        if not required:
+            rules.append(f"first{n}: o{n}{rest}" + ("" if last else f" | first{n + 1}"))
+    return "\n".join(rules)
+
+
+def read(text: str, tool: ToolSpec) -> dict[str, Any]:
+    """The arguments of the call that a line states. Raises ValueError when it states none."""
+    start = f"{tool.name}("
+    text = text.strip()
+    if not text.startswith(start) or not text.endswith(")"):
+        raise ValueError(f"not a call of {tool.name}: {text[:80]!r}")
+    decoder, at = json.JSONDecoder(), len(start)
+    arguments: dict[str, Any] = {}
+    names = sorted(tool.parameters.get("properties", {}), key=len, reverse=True)
+    while at < len(text) - 1:
+        if arguments:
+            if not text.startswith(", ", at):
+                raise ValueError("arguments that are not set apart")
+            at += 2
+        name = next((n for n in names if text.startswith(f"{n}=", at)), None)
+        if name is None:
+            raise ValueError(f"no argument at {text[at : at + 40]!r}")
+        at += len(name) + 1
+        try:
+            _, end = decoder.raw_decode(text, at)
+            arguments[name] = _floats(loads(text[at:end]), tool.parameters["properties"][name])
+        except (RecursionError, OverflowError) as error:
+            raise ValueError(f"no usable value of {name}: {error}") from None
+        at = end
+    return arguments
+
+
+def written(calls: Iterable[ToolCall]) -> str:
+    """The calls as the model would have written them, one a line."""
+    return "".join(f"{line(call.name, call.arguments)}\n" for call in calls)
+
+
+def _floats(value: Any, schema: dict[str, Any]) -> Any:
+    """The value with floats where the schema has numbers: to Python, 3 and 3.0 are two types."""
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        return [_floats(item, schema["items"]) for item in value]
+    if type(value) is int and schema.get("type") == "number":
+        return float(value)
+    return value
+
+
+def _argument(tool: ToolSpec, name: str) -> str:
+    schema, _ = constrainable(tool.parameters["properties"][name])
+    held = json.dumps({**schema, "x-guidance": _SPACING}, ensure_ascii=False)
+    return f"{_quoted(f'{name}=')} %json {held}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

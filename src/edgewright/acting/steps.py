@@ -1,0 +1,220 @@
+"""Deciding in steps: does anything have to be done, by which tool, with what, and is that all?
+
+Each question is put to the model where it is best at it: whether, by the odds of one token; what,
+as a line of Python held to a grammar. See docs/decisions/003 and 005.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..domain.engine import Request
+from ..domain.errors import EngineResponseError
+from ..domain.message import Message, ToolCall
+from ..domain.repair import Repair
+from ..domain.tool import ToolSpec
+from . import python_calls
+from .action import Action
+from .conversation import Conversation
+from .coordination import crossed
+from .grounding import grounded
+from .model import ABSENT, Model
+from .parts import parts
+from .profile import Part, Profile
+from .prompts import call_prompt
+from .relevance import ANY, kind_prompt, log_odds, named, relevance_prompt
+from .repair import repaired
+
+MOST_CALLS = 12  # in one step
+
+
+class Steps:
+    """Decides for one turn with `model`, by what `profile` says works for it. What was asked of
+    the model is remembered, for the same is asked in each step of a turn. `without` names the
+    parts that are switched off, to measure what they are worth."""
+
+    def __init__(
+        self, model: Model, profile: Profile, ids: Iterator[str], without: Sequence[Part] = ()
+    ) -> None:
+        self._model = model
+        self._profile = profile
+        self._ids = ids
+        self._without = frozenset(without)
+        self._known: dict[str, float] = {}
+
+    async def next(self, talk: Conversation, tools: Sequence[ToolSpec]) -> Action | None:
+        """Calls to make, or a question to ask; None where a reply is right."""
+        made: list[ToolCall] = []
+        repairs: dict[str, tuple[Repair, ...]] = {}
+        for part, tool in await self._tasks(talk, tools):
+            if part is talk and made and await self._begins(tool, talk, made) < self._profile.other:
+                continue
+            mine: list[ToolCall] = []
+            while len(made) + len(mine) < MOST_CALLS:
+                before = mine if part is not talk else [*made, *mine]
+                if mine and await self._begins(tool, part, before) < self._profile.more:
+                    break
+                found = await self._call(tool, part, before)
+                if found.missing and not made and not mine and not talk.made:
+                    return Action(question=question(tool, found.missing))
+                earlier = [*made, *mine, *(call for call, _ in talk.made)]
+                if found.missing or not found.adds_to(earlier):
+                    break
+                mine.append(found.call)
+                if found.repairs:
+                    repairs[found.call.id] = found.repairs
+                if "more" in self._without:
+                    break
+            made += mine
+            if "crossing" not in self._without:
+                every = crossed([call.arguments for call in mine], talk.request)
+                made += [ToolCall(next(self._ids), tool.name, a) for a in every[len(mine) :]]
+        return Action(calls=tuple(made), repairs=repairs) if made else None
+
+    async def _tasks(
+        self, talk: Conversation, tools: Sequence[ToolSpec]
+    ) -> list[tuple[Conversation, ToolSpec]]:
+        """The tools to call, the best first, each with what it is to be called for: the request, or
+        one part of it where parts want different tools."""
+        found: list[tuple[Conversation, ToolSpec]] = []
+        texts = parts(talk.request) if len(tools) > 1 and "parts" not in self._without else []
+        if len(texts) > 1 and not talk.made:
+            for n, text in enumerate(texts):
+                before = Message("user", " ".join(texts[:n]))
+                part = replace(talk, request=text, before=(*talk.before, before))
+                found += [(part, tool) for tool in (await self._fitting(part, tools))[:1]]
+        if len({tool.name for _, tool in found}) > 1:
+            return found
+        return [(talk, tool) for tool in await self._fitting(talk, tools)]
+
+    async def _fitting(self, talk: Conversation, tools: Sequence[ToolSpec]) -> list[ToolSpec]:
+        """The tools that are right for the request, the best first."""
+        if "relevance" in self._without:
+            return list(tools)[:1] if not talk.made else []
+        if talk.made and is_rejection(talk.made[-1][1]):
+            return [tool for tool in tools if tool.name == talk.made[-1][0].name]
+        profile = self._profile
+        fits = [(await self._fit(tool, talk.request), tool) for tool in tools]
+        best = max(fit for fit, _ in fits)
+        near = [(fit, tool) for fit, tool in fits if fit >= best - profile.margin]
+        if talk.made:
+            begins = [(await self._begins(tool, talk, ()), tool) for _, tool in near]
+            return [tool for odds, tool in sorted(begins, key=_odds) if odds >= profile.other]
+        near.sort(key=_odds)
+        score = near[0][0] + await self._bias(talk.request)
+        if "begins" not in self._without:
+            score += profile.begins * await self._begins(near[0][1], talk, ())
+        return [tool for _, tool in near] if score >= profile.first else []
+
+    async def _fit(self, tool: ToolSpec, request: str) -> float:
+        """How right the tool is for the request: the log-odds of yes, in nats, and more when the
+        request has words of its name."""
+        odds = await self._odds(relevance_prompt(tool, request), "yes", "no")
+        return (
+            odds if "names" in self._without else odds + self._profile.named * named(tool, request)
+        )
+
+    async def _bias(self, request: str) -> float:
+        """What is in the request, whatever the tool."""
+        profile, bias = self._profile, 0.0
+        if "kind" not in self._without:
+            kind = await self._odds(kind_prompt(request), "task", "talk", "question")
+            bias += profile.kind * min(profile.most_kind, kind)
+        if "content" not in self._without:
+            bias -= profile.content * await self._odds(relevance_prompt(ANY, request), "yes", "no")
+        return bias
+
+    async def _odds(self, prompt: Sequence[Message], for_: str, *against: str) -> float:
+        """The log-odds of the first token; asked once, however often it is needed in a turn."""
+        key = prompt[-1].content
+        if key not in self._known:
+            self._known[key] = log_odds(await self._model.first_token(prompt), for_, *against)
+        return self._known[key]
+
+    async def _call(self, tool: ToolSpec, talk: Conversation, made: Sequence[ToolCall]) -> _Found:
+        """The next call of the tool."""
+        request = Request(
+            self._prompt(tool, talk, made),
+            grammar=python_calls.grammar(tool),
+            stop=self._profile.stop,
+        )
+        text, end = await self._model.generate(request)
+        if end.finish == "length":
+            raise EngineResponseError(
+                f"The call of {tool.name} was cut off after {self._model.max_tokens} tokens.",
+                hint="Raise Config(max_tokens=…).",
+            )
+        try:
+            arguments = python_calls.read(text, tool)
+        except ValueError as error:
+            raise EngineResponseError(
+                f"{self._model.engine.name} did not hold the model to a call: {error}",
+                hint="The tool's schema may be more than the engine can enforce: simplify it.",
+            ) from None
+        repairs: tuple[Repair, ...] = ()
+        if "repair" not in self._without:
+            arguments, repairs = repaired(arguments, tool.parameters)
+        call = ToolCall(next(self._ids), tool.name, arguments)
+        if "grounding" in self._without:
+            return _Found(call, repairs)
+        held = grounded(arguments, tool, talk.said)
+        call = replace(call, arguments=held.arguments)
+        return _Found(call, repairs + held.repairs, held.missing, held.stated)
+
+    async def _begins(self, tool: ToolSpec, talk: Conversation, made: Sequence[ToolCall]) -> float:
+        """The log-odds, in nats, that after the calls made there is one of this tool to make, given
+        all of the tool to read."""
+        if tool.name.startswith(python_calls.DONE):
+            return ABSENT if made else 0.0  # its name and the end cannot be told apart
+        top = await self._model.first_token(self._prompt(tool, talk, made))
+        names = [logprob for text, logprob in top.items() if text and tool.name.startswith(text)]
+        return max(names, default=ABSENT) - top.get(python_calls.DONE, ABSENT)
+
+    def _prompt(
+        self, tool: ToolSpec, talk: Conversation, made: Sequence[ToolCall]
+    ) -> list[Message]:
+        style, examples = self._profile.tools, "examples" not in self._without
+        return call_prompt(tool, talk, made, style=style, examples=examples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A call the model makes, with what was mended in it, the required arguments that nobody
+    stated, and the names of those that somebody did."""
+
+    call: ToolCall
+    repairs: tuple[Repair, ...] = ()
+    missing: tuple[str, ...] = ()
+    stated: frozenset[str] | None = None
+
+    def adds_to(self, earlier: Sequence[ToolCall]) -> bool:
+        """Whether it says something that no earlier call of the tool does: a value that was
+        stated, where that is known."""
+        mine = self.call.arguments.items()
+        if self.stated is not None:
+            mine = {k: v for k, v in mine if k in self.stated}.items()
+        return not any(
+            self.call.name == other.name and mine <= other.arguments.items() for other in earlier
+        )
+
+
+def question(tool: ToolSpec, names: Sequence[str]) -> str:
+    """Asks the user for the arguments that nobody stated."""
+    properties: dict[str, Any] = tool.parameters.get("properties", {})
+    wanted = []
+    for name in names:
+        described = str(properties.get(name, {}).get("description", "")).strip().rstrip(".")
+        readable = name.replace("_", " ")
+        wanted.append(f"{readable} ({described})" if described else readable)
+    return f"I need to know a little more for that: {', '.join(wanted)}. Can you tell me?"
+
+
+def is_rejection(result: str) -> bool:
+    """Whether a tool refused the arguments it was given."""
+    return result.startswith("Error: invalid arguments")
+
+
+def _odds(pair: tuple[float, ToolSpec]) -> float:
+    return -pair[0]

@@ -1,0 +1,1 @@
+"""Benchmarks: cases from outside, decided through the public API, scored by their own rules."""

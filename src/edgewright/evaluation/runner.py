@@ -1,0 +1,127 @@
+"""Cases through an agent, one decision each; whatever goes wrong is a case that failed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import anyio
+from jsonschema.validators import Draft202012Validator
+
+from ..agent.decision import Decision
+from ..domain.engine import Engine
+from ..domain.errors import EdgewrightError, EngineResponseError, EngineTimeoutError
+from ..domain.message import Message
+from .cases import Case
+from .records import Record
+
+# A call that was meant for a machine and came as text: as JSON, or in a format of other models.
+_ATTEMPT: Final = re.compile(
+    r'\A\s*```(json|tool_code)\s*[\[{]|\{\s*"(name|tool|function)"\s*:|</?tool_call|<function[=>]'
+    r"|\[TOOL_CALLS"
+)
+
+Decide = Callable[[Case], Awaitable[Decision]]
+Count = Callable[[str], Awaitable[int | None]]
+
+
+async def decide_all(
+    cases: Iterable[Case],
+    decide: Decide,
+    on_record: Callable[[Record], object],
+    *,
+    count: Count,
+    patience: float,
+    concurrency: int = 1,
+) -> None:
+    """Has every case decided, `concurrency` of them at once; `on_record` hears of each at once.
+
+    What `on_record` raises ends the run; what `decide` raises never does. `patience` is seconds
+    a case, and `count` gives the tokens of a text where that is known.
+    """
+    queue = iter(cases)
+
+    async def work() -> None:
+        for case in queue:
+            on_record(await decide_one(case, decide, count=count, patience=patience))
+
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(concurrency):
+                group.start_soon(work)
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+async def decide_one(case: Case, decide: Decide, *, count: Count, patience: float) -> Record:
+    """The record of one case, whatever happens."""
+    began = time.perf_counter()
+    try:
+        with anyio.fail_after(patience):
+            decision = await decide(case)
+            seconds = time.perf_counter() - began
+            return await _judged(case, decision, count, seconds)
+    except Exception as error:  # a benchmark goes on, and tells
+        if isinstance(error, TimeoutError):
+            error = EngineTimeoutError(f"no answer after {patience:g} s")
+        known = isinstance(error, EdgewrightError)
+        return Record(
+            case.id,
+            case.category,
+            right=False,
+            why=str(error) if known else f"{type(error).__name__}: {error}",
+            error=error.code if isinstance(error, EdgewrightError) else "crash",
+            malformed=isinstance(error, EngineResponseError),
+            seconds=time.perf_counter() - began,
+        )
+
+
+async def _judged(case: Case, decision: Decision, count: Count, seconds: float) -> Record:
+    calls = [{"name": call.name, "arguments": call.arguments} for call in decision.calls]
+    fault = _malformed(case, decision)
+    why = case.mistake(decision.calls)
+    bare = "\n".join(json.dumps(call, ensure_ascii=False) for call in calls)
+    return Record(
+        case.id,
+        case.category,
+        right=not why,
+        why="; ".join(filter(None, (why, fault))),
+        malformed=bool(fault),
+        calls=calls,
+        reply=decision.reply,
+        question=decision.question,
+        usage=decision.usage,
+        seconds=seconds,
+        bare_tokens=await count(bare) if calls else None,
+    )
+
+
+def _malformed(case: Case, decision: Decision) -> str:
+    """What is not well-formed in the answer, or ""."""
+    tools = {tool.name: tool for tool in case.tools()}
+    for call in decision.calls:
+        if call.name not in tools:
+            return f"there is no tool {call.name}"
+        validator = Draft202012Validator(tools[call.name].parameters)
+        for error in validator.iter_errors(call.arguments):
+            return f"{'.'.join(map(str, error.absolute_path)) or call.name}: {error.message[:200]}"
+    if not decision.calls and _ATTEMPT.search(decision.reply):
+        return "a call as text"
+    return ""
+
+
+def counter(engine: Engine) -> Count:
+    """Counts the tokens of a text as `engine` does, or None where it cannot exactly."""
+    empty: list[int] = []
+
+    async def count(text: str) -> int | None:
+        if not engine.capabilities.counts_tokens:
+            return None
+        if not empty:
+            empty.append(await engine.count_tokens([Message("user", "")]))
+        return await engine.count_tokens([Message("user", text)]) - empty[0]
+
+    return count

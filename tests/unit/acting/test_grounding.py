@@ -1,0 +1,141 @@
+"""A call held against what was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewright.acting.grounding import NOT_SAID, Grounded, grounded
+from edgewright.domain.tool import ToolSpec
+
+SIZE = {"type": "string", "enum": ["small", "extra_large", "medium"]}
+TOPPINGS = {"type": "array", "items": {"type": "string", "enum": ["olives", "ham", "egg"]}}
+PIZZA = ToolSpec(
+    "order_pizza",
+    "Order a pizza.",
+    {
+        "type": "object",
+        "properties": {
+            "street": {"type": "string"},
+            "count": {"type": "integer"},
+            "size": SIZE,
+            "toppings": TOPPINGS,
+            "vegan": {"type": "boolean"},
+            "oven": {"type": "string", "default": "stone"},
+            "note": {"type": "string"},
+        },
+        "required": ["street", "count"],
+    },
+)
+SAID = "Two pizzas to Mill Road, please."
+NEEDED = {"street": "Mill Road", "count": 2}
+
+
+def held(said: str = SAID, **more: Any) -> Grounded:
+    return grounded({**NEEDED, **more}, PIZZA, said)
+
+
+def changes(found: Grounded) -> list[tuple[str, Any, Any]]:
+    return [(repair.path, repair.before, repair.after) for repair in found.repairs]
+
+
+def test_what_was_said_is_kept_as_it_is() -> None:
+    found = held()
+    assert found == Grounded(NEEDED, (), (), frozenset({"street", "count"}))
+
+
+def test_a_required_argument_that_nothing_speaks_for_is_missing() -> None:
+    found = grounded({"street": "Oak Lane", "count": 5}, PIZZA, SAID)
+    assert found.missing == ("street", "count")
+    assert not found.stated
+
+
+def test_a_required_argument_that_something_speaks_for_is_not_missing() -> None:
+    found = grounded({"street": "Mill Road", "count": 1}, PIZZA, "A pizza to Mill Road.")
+    assert found.missing == ()
+    assert found.arguments["count"] == 1
+    assert "count" not in found.stated
+
+
+def test_an_optional_argument_that_nobody_stated_is_left_out() -> None:
+    found = held(note="Ring twice")
+    assert found.arguments == NEEDED
+    assert changes(found) == [("note", "Ring twice", None)]
+    assert found.repairs[0].reason == NOT_SAID
+
+
+def test_an_optional_argument_that_was_stated_stays() -> None:
+    found = held(f"{SAID} Ring twice.", note="Ring twice")
+    assert found.arguments["note"] == "Ring twice"
+    assert not found.repairs
+
+
+def test_a_default_may_be_stated_by_nobody() -> None:
+    assert held(oven="stone").arguments["oven"] == "stone"
+    assert changes(held(oven="steel")) == [("oven", "steel", None)]
+
+
+def test_the_one_choice_that_was_said_takes_the_place_of_one_that_was_not() -> None:
+    found = held("Two extra large pizzas to Mill Road.", size="small")
+    assert found.arguments["size"] == "extra_large"
+    assert changes(found) == [("size", "small", "extra_large")]
+
+
+def test_a_choice_that_was_said_stays_whatever_else_was() -> None:
+    said = "Two medium pizzas to Mill Road, the small ones are too small."
+    assert held(said, size="medium").arguments["size"] == "medium"
+    assert held(said, size="small").arguments["size"] == "small"
+
+
+def test_of_two_choices_said_none_takes_the_place_of_a_third() -> None:
+    found = held("Two pizzas to Mill Road, medium or small.", size="extra_large")
+    assert "size" not in found.arguments
+    assert changes(found) == [("size", "extra_large", None)]
+
+
+def test_a_flag_that_was_asked_for_is_set() -> None:
+    found = held("Two vegan pizzas to Mill Road.", vegan=False)
+    assert found.arguments["vegan"] is True
+    assert changes(found) == [("vegan", False, True)]
+
+
+def test_a_flag_that_was_refused_is_not_set() -> None:
+    assert held("Two pizzas to Mill Road, not vegan.", vegan=False).arguments["vegan"] is False
+
+
+def test_of_a_lists_choices_those_that_nobody_named_are_left_out() -> None:
+    found = held(f"{SAID} With ham and egg.", toppings=["olives", "ham", "egg"])
+    assert found.arguments["toppings"] == ["ham", "egg"]
+    assert changes(found) == [("toppings", ["olives", "ham", "egg"], ["ham", "egg"])]
+
+
+def test_the_arguments_given_are_not_changed() -> None:
+    given_ = {**NEEDED, "vegan": False, "note": "x", "toppings": ["olives", "ham"]}
+    before = {**given_, "toppings": [*given_["toppings"]]}
+    grounded(given_, PIZZA, "Two vegan pizzas with ham to Mill Road.")
+    assert given_ == before
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+NAMES = st.sampled_from([*PIZZA.parameters["properties"], "unknown", "", "שם"])
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=5), st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_whatever_was_called_and_said_nothing_breaks_and_no_required_argument_is_lost(
+    arguments: dict[str, Any], said: str
+) -> None:
+    found = grounded(arguments, PIZZA, said)
+    required = {*PIZZA.parameters["required"]}
+    assert {*found.missing} <= required & {*arguments}
+    assert {*arguments} & required <= {*found.arguments} <= {*arguments}
+    assert found.stated <= {*found.arguments}
+    assert not found.stated & {*found.missing}
+    left_out = {repair.path for repair in found.repairs if repair.reason == NOT_SAID}
+    assert {*found.arguments} == {*arguments} - left_out
