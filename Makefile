@@ -3,13 +3,16 @@ PY  := .venv/bin/python
 OK  := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: demo test models check bench format lock clean
+.PHONY: demo test test-slow models check bench format lock clean
 
 demo: $(OK)
 	@$(PY) -m apps.customer_service.demo
 
 test: $(OK) models
 	$(PY) -m pytest
+
+test-slow: $(OK) models
+	$(PY) -m pytest -m slow
 
 models: $(OK)
 	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m all-minilm-l6-v2

