@@ -83,23 +83,23 @@ class Http:
     async def _open(self, method: str, path: str, body: Any) -> AsyncIterator[httpcore.Response]:
         content = b"" if body is None else json.dumps(body).encode()
         headers = {**self._headers, "Content-Length": str(len(content))}
+        asked: Mapping[str, Any] = {
+            "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+            "content": content,
+            "extensions": self._extensions,
+        }
+        url = urljoin(self._base, path)
         async with AsyncExitStack() as stack:
-            for attempt in (1, 2):
-                stream = self._pool().stream(
-                    method,
-                    urljoin(self._base, path),
-                    headers=[(k.encode(), v.encode()) for k, v in headers.items()],
-                    content=content,
-                    extensions=self._extensions,
-                )
-                try:
-                    response = await stack.enter_async_context(stream)
-                    break
-                except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
-                    # No answer began: most likely a kept connection that the server had just
-                    # closed. Once more, on another.
-                    if attempt == 2:
-                        raise
+            try:
+                stream = self._pool().stream(method, url, **asked)
+                response = await stack.enter_async_context(stream)
+            except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
+                # No answer began: most likely a kept connection that the server had just closed,
+                # as llama.cpp's does under load. Once more, on a connection of its own: the
+                # next kept one may be as stale.
+                pool = await stack.enter_async_context(self._make_pool())
+                stream = pool.stream(method, url, **asked)
+                response = await stack.enter_async_context(stream)
             yield response
 
     def _pool(self) -> httpcore.AsyncConnectionPool:

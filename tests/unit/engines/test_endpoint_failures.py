@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import tracemalloc
 from contextlib import aclosing
 from typing import Any
 
+import anyio
 import pytest
 
 from edgewright import Agent, Config
@@ -250,6 +252,30 @@ async def test_a_server_that_speaks_no_http_is_told(endpoint: Any, stream: bool)
 async def test_a_server_that_hangs_up_is_told(endpoint: Any, stream: bool) -> None:
     endpoint.answers = [endpoint.raw()]
     assert type(await failure(endpoint.url, stream=stream)) is EngineResponseError
+
+
+async def test_kept_connections_that_the_server_drops_are_no_failure(endpoint: Any) -> None:
+    whole = json.dumps({"choices": [{"message": {"content": "Well"}, "finish_reason": "stop"}]})
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}"
+    engine = OpenAIEngine(endpoint.url, "m", timeout=10.0)
+    all_here = threading.Barrier(3)
+
+    def once(connection: socket.socket, _: Any) -> None:
+        """An answer that promises to keep the connection; the next request on it is dropped."""
+        if len(endpoint.asked) <= 3:
+            all_here.wait(10)  # so that there are three connections to keep
+        connection.sendall(f"{head}\r\n\r\n{whole}".encode())
+        connection.recv(65536)
+
+    async def say() -> None:
+        async with aclosing(engine.generate(Request([Message("user", "Hi")], stream=False))) as it:
+            assert "".join([chunk.text async for chunk in it]) == "Well"
+
+    endpoint.answers = [once]
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(say)
+    await say()
 
 
 @both_ways
