@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from edgewright.acting import python_calls
+from edgewright.acting.describe import parameter_names
 from edgewright.domain.engine import Request
 from edgewright.domain.message import Message
 from edgewright.domain.tool import ToolSpec
@@ -125,7 +126,7 @@ async def test_what_the_model_says_is_a_valid_call_of_the_tool(
     spec, text = TOOLS[name], lines[name, temperature]
     arguments = python_calls.read(text, spec)
     jsonschema.validate(arguments, {**spec.parameters, "additionalProperties": False})
-    assert [*arguments] == [p for p in python_calls.parameters(spec) if p in arguments]
+    assert [*arguments] == [p for p in parameter_names(spec) if p in arguments]
     assert text == f"{python_calls.line(spec.name, arguments)}\n"  # and nothing around it
 
 

@@ -40,22 +40,22 @@ class Action:
 def calls_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
     """The JSON Schema of one or several calls to the tools, or else of a reply."""
     calls = [
-        _object(tool={"const": tool.name}, arguments=_closed(constrainable(tool.parameters)[0]))
+        exactly(
+            tool={"const": tool.name},
+            arguments={"additionalProperties": False, **constrainable(tool.parameters)[0]},
+        )
         for tool in tools
     ]
     call = calls[0] if len(calls) == 1 else {"anyOf": calls}
     several = {"type": "array", "items": call, "minItems": 1}
-    return {"anyOf": [_object(calls=several), _object(reply={"type": "string"})]}
+    return {"anyOf": [exactly(calls=several), exactly(reply={"type": "string"})]}
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+def exactly(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of an object with all of these properties and no others."""
     return {
         "type": "object",
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"additionalProperties": False, **schema}

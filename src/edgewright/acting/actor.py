@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from ..domain.engine import Engine, Request
-from ..domain.errors import EngineResponseError
 from ..domain.message import Message, ToolCall, loads
 from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
@@ -100,7 +99,7 @@ class Actor:
         request = Request([*before, replace(last, content=form)], schema=schema)
         text, end = await self._model.generate(request, on_text)
         if end.finish == "length":
-            raise self._cut_off("The result")
+            raise self._model.cut_off("The result")
         return text
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
@@ -163,7 +162,7 @@ class Actor:
             value = loads(text)
         except ValueError:
             if truncated and text.lstrip().startswith("{"):
-                raise self._cut_off("The call") from None
+                raise self._model.cut_off("The call") from None
             return Action(reply=text, truncated=truncated)
         if not isinstance(value, dict):
             return Action(reply=text)
@@ -196,9 +195,3 @@ class Actor:
             if mended:
                 repairs[calls[-1].id] = mended
         return Action(calls=tuple(calls), repairs=repairs)
-
-    def _cut_off(self, what: str) -> EngineResponseError:
-        return EngineResponseError(
-            f"{what} was cut off after {self._model.max_tokens} tokens.",
-            hint="Raise Config(max_tokens=…).",
-        )

@@ -312,6 +312,7 @@ def _kinds(part: Schema) -> set[str]:
 
 
 def _fits(choice: Any, node: Schema) -> bool:
+    """Whether the choice is valid, formats aside, or it cannot be told."""
     from jsonschema import Draft202012Validator
 
     try:

@@ -41,10 +41,9 @@ def listed(tool: ToolSpec) -> str:
 def signature(tool: ToolSpec) -> str:
     """The tool as a function with a docstring; required parameters first."""
     required = tool.parameters.get("required", ())
-    properties: dict[str, Any] = tool.parameters.get("properties", {})
     arguments, notes = [], []
-    for name in sorted(properties, key=lambda name: name not in required):
-        schema = properties[name]
+    for name in parameter_names(tool):
+        schema = tool.parameters["properties"][name]
         default = "" if name in required else f" = {json.dumps(schema.get('default'))}"
         arguments.append(f"{name}: {type_of(schema)}{default}")
         if description := schema.get("description"):
@@ -53,6 +52,12 @@ def signature(tool: ToolSpec) -> str:
     if notes:
         doc += "\n\n    Args:\n" + "\n".join(notes) + "\n    "
     return f'def {tool.name}({", ".join(arguments)}):\n    """{doc}"""'
+
+
+def parameter_names(tool: ToolSpec) -> list[str]:
+    """The parameters' names in the order a signature has them: required ones first."""
+    required = tool.parameters.get("required", ())
+    return sorted(tool.parameters.get("properties", {}), key=lambda name: name not in required)
 
 
 def type_of(schema: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
         if better != value:
             repairs.append(Repair(name, value, better, "it is what was said"))
         kept[name] = better
-    levels = supports(kept, tool, said)
+    levels = supports(kept, tool, heard)
     missing = []
     for name, level in levels.items():
         if level == "stated":

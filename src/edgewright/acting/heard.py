@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter, defaultdict
 from datetime import date
@@ -54,6 +55,12 @@ class Heard:
         for word in self.words:
             self._by_letter[word[0]].append(word)
         self._units = {UNITS[word] for word in self.words if word in UNITS}
+
+    def copy(self) -> Heard:
+        """The same, with `numbers` of its own to count off."""
+        other = copy.copy(self)
+        other.numbers = self.numbers.copy()
+        return other
 
     def relative_for(self, day: date | None) -> str:
         """The words that stand for a day which nobody named ("next Friday"), where there are any: a

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ..domain.engine import Chunk, Engine, Request, TokenLogprob, Usage
+from ..domain.errors import EngineResponseError
 from ..domain.message import Message
 from .action import Cost
 
@@ -45,6 +46,13 @@ class Model:
         request = Request(prompt, max_tokens=1, top_logprobs=50)
         _, _, top = await self._drain(request, None)
         return {token.text: token.logprob for token in reversed(top)}
+
+    def cut_off(self, what: str) -> EngineResponseError:
+        """The error that `what` ended at the limit of tokens."""
+        return EngineResponseError(
+            f"{what} was cut off after {self.max_tokens} tokens.",
+            hint="Raise Config(max_tokens=…).",
+        )
 
     async def _drain(
         self, request: Request, on_text: OnText | None

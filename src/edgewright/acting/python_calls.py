@@ -13,6 +13,7 @@ from typing import Any
 from ..domain.message import ToolCall, loads
 from ..domain.tool import ToolSpec
 from .constrain import constrainable
+from .describe import parameter_names
 
 DONE = "done"
 # JSON as Python writes it. Left free, small models fill an answer with blank lines.
@@ -25,15 +26,9 @@ def line(name: str, arguments: dict[str, Any]) -> str:
     return f"{name}({', '.join(written)})"
 
 
-def parameters(tool: ToolSpec) -> list[str]:
-    """The parameters' names in the order a signature has them: required ones first."""
-    required = tool.parameters.get("required", ())
-    return sorted(tool.parameters.get("properties", {}), key=lambda name: name not in required)
-
-
 def grammar(tool: ToolSpec) -> str:
     """The grammar of one line: a call of the tool, with its required arguments and any others."""
-    names = parameters(tool)
+    names = parameter_names(tool)
     required = [name for name in names if name in tool.parameters.get("required", ())]
     optional = names[len(required) :]
     rules = ["%llguidance {}"]

@@ -290,7 +290,7 @@ def _types(schema: Schema) -> set[str]:
 
 
 def _fits(value: Any, schema: Any) -> bool:
-    """Whether the value is valid, dates and times included."""
+    """Whether the value is sure to be valid, dates and times included."""
     from jsonschema import Draft202012Validator
 
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from ..domain.engine import Request
@@ -101,8 +102,9 @@ class Steps:
         near = [(fit, tool) for fit, tool in fits if fit >= best - profile.margin]
         if talk.made:
             begins = [(await self._begins(tool, talk, ()), tool) for _, tool in near]
-            return [tool for odds, tool in sorted(begins, key=_odds) if odds >= profile.other]
-        near.sort(key=_odds)
+            begins.sort(key=itemgetter(0), reverse=True)
+            return [tool for odds, tool in begins if odds >= profile.other]
+        near.sort(key=itemgetter(0), reverse=True)
         score = near[0][0] + await self._bias(talk.request)
         if "begins" not in self._without:
             score += profile.begins * await self._begins(near[0][1], talk, ())
@@ -142,10 +144,7 @@ class Steps:
         )
         text, end = await self._model.generate(request)
         if end.finish == "length":
-            raise EngineResponseError(
-                f"The call of {tool.name} was cut off after {self._model.max_tokens} tokens.",
-                hint="Raise Config(max_tokens=…).",
-            )
+            raise self._model.cut_off(f"The call of {tool.name}")
         try:
             arguments = python_calls.read(text, tool)
         except ValueError as error:
@@ -214,7 +213,3 @@ def question(tool: ToolSpec, names: Sequence[str]) -> str:
 def is_rejection(result: str) -> bool:
     """Whether a tool refused the arguments it was given."""
     return result.startswith("Error: invalid arguments")
-
-
-def _odds(pair: tuple[float, ToolSpec]) -> float:
-    return -pair[0]

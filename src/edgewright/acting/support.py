@@ -49,13 +49,13 @@ _MAX_WORDS = 200  # of a text, that are looked for
 _SCALES = (60, 3600, 24, 7, 30, 365, 12, 10, 100, 1000, 1024, 10**6, 10**9)
 
 
-def supports(arguments: dict[str, Any], tool: ToolSpec, said: str) -> dict[str, Level]:
-    """How far each argument follows from `said`, all that the user and the tools have said.
+def supports(arguments: dict[str, Any], tool: ToolSpec, heard: Heard) -> dict[str, Level]:
+    """How far each argument follows from what was heard.
 
     "stated": it is there, in some form. "derivable": it could follow, or a choice had to be made,
     or it is the default. "unsupported": nothing speaks for it.
     """
-    heard = Heard(said)
+    heard = heard.copy()
     parameters = {name: _Parameter.of(name, tool) for name in arguments}
     levels: dict[str, Level] = {}
     # A number that was said once is not there for two: the required ones come first.
@@ -68,25 +68,9 @@ def supports(arguments: dict[str, Any], tool: ToolSpec, said: str) -> dict[str, 
     return {name: levels[name] for name in arguments}
 
 
-def unsupported(arguments: dict[str, Any], tool: ToolSpec, said: str) -> tuple[str, ...]:
-    """The names of the arguments that the model made up: optional ones to leave out, required
-    ones to ask the user for.
-
-    A required argument is among them only when nothing speaks for it; an optional one when it
-    is not stated, unless it is the default anyway.
-    """
-    found = []
-    for name, level in supports(arguments, tool, said).items():
-        parameter = _Parameter.of(name, tool)
-        bar = parameter.required or parameter.is_default(arguments[name])
-        if level == "unsupported" or (level == "derivable" and not bar):
-            found.append(name)
-    return tuple(found)
-
-
 def levels_of_items(value: list[Any], name: str, tool: ToolSpec, heard: Heard) -> list[Level]:
     """How far each item of a list that is an argument follows from what was heard."""
-    parameter = _Parameter.of(name, tool)
+    parameter, heard = _Parameter.of(name, tool), heard.copy()
     return [_found(item, part, heard) for item, part in parameter.parts(value)]
 
 

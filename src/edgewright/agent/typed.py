@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ..acting.action import exactly
 from ..domain.errors import ConfigError, ResultError, ToolDefinitionError
 from ..domain.message import Message, loads
 from ..tools.schema import inlined
@@ -49,12 +50,7 @@ class ResultType:
         self._wrapped = schema.get("type") != "object"
         self.schema = schema
         if self._wrapped:
-            self.schema = {
-                "type": "object",
-                "properties": {"result": schema},
-                "required": ["result"],
-                "additionalProperties": False,
-            }
+            self.schema = exactly(result=schema)
 
     def parsed(self, text: str) -> Any:
         """The validated object that the text is the JSON of. Raises Invalid."""

@@ -22,12 +22,11 @@ from ..domain.engine import Engine, Request
 from ..domain.errors import ConfigError
 from ..domain.message import Message
 from ..models.store import home
-from ..runtime import Agent, open_engine
-from ..tools import Tool
+from ..runtime import open_engine
 from .cases import Case
 from .dataset import WHEEL
 from .records import Record, RunFile
-from .runner import counter, decide_all
+from .runner import agent_for, counter, decide_all
 from .summary import Summary
 
 VIAS: Final = ("acting", "native")
@@ -80,20 +79,6 @@ class Options:
         known["data"] = self.data or WHEEL.version
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
         return home() / "evaluations" / "bfcl" / f"{name}-{self.via}-{digest[:10]}.jsonl"
-
-
-def agent_for(case: Case, engine: Engine, config: Config) -> Agent:
-    """An agent with the case's functions as its tools. Raises ToolDefinitionError."""
-    tools = [
-        Tool(
-            name=spec.name,
-            description=spec.description,
-            parameters=spec.parameters,
-            function=_never_called,
-        )
-        for spec in case.tools()
-    ]
-    return Agent(config, tools=tools, instructions=case.system, engine=engine)
 
 
 class Evaluation:
@@ -176,7 +161,3 @@ async def _try(engine: Engine) -> None:
     async with aclosing(engine.generate(request)) as chunks:
         async for _ in chunks:
             pass
-
-
-def _never_called(**arguments: object) -> None:
-    raise AssertionError("deciding runs no tool")

@@ -22,9 +22,9 @@ from ..acting import Profile
 from ..agent.config import Config
 from ..domain.engine import Chunk, Engine, Request, Usage
 from ..domain.errors import EngineResponseError, StorageError
-from ..runtime import Agent, open_engine, profile_file, profile_for
-from ..tools import Tool
+from ..runtime import open_engine, profile_file, profile_for
 from .cases import Case
+from .runner import agent_for
 
 CLEARLY: Final = 2  # cases
 THRESHOLDS: Final = (-0.5, 0.5, -1.0, 1.0, -1.5, 1.5)  # from the known one, in nats
@@ -207,7 +207,7 @@ async def measured(
     usage, total = Usage(), len(cases())
     began = perf_counter()
     for case in cases():
-        agent = Agent(config, engine=engine, profile=profile, tools=_tools(case))
+        agent = agent_for(case, engine, config, profile)
         needed = bool(case.answers)
         try:
             decision = await agent.decide_async(case.text)
@@ -268,22 +268,6 @@ def calls() -> int:
 def refusals() -> int:
     """How many do not."""
     return len(cases()) - calls()
-
-
-def _tools(case: Case) -> list[Tool]:
-    return [
-        Tool(
-            name=spec.name,
-            description=spec.description,
-            parameters=spec.parameters,
-            function=_never_called,
-        )
-        for spec in case.tools()
-    ]
-
-
-def _never_called(**arguments: object) -> None:
-    raise AssertionError("deciding runs no tool")
 
 
 class _Remembering:

@@ -11,10 +11,14 @@ from typing import Final
 import anyio
 from jsonschema.validators import Draft202012Validator
 
+from ..acting import Profile
+from ..agent.config import Config
 from ..agent.decision import Decision
 from ..domain.engine import Engine
 from ..domain.errors import EdgewrightError, EngineResponseError, EngineTimeoutError
 from ..domain.message import Message
+from ..runtime import Agent
+from ..tools import Tool
 from .cases import Case
 from .records import Record
 
@@ -26,6 +30,24 @@ _ATTEMPT: Final = re.compile(
 
 Decide = Callable[[Case], Awaitable[Decision]]
 Count = Callable[[str], Awaitable[int | None]]
+
+
+def agent_for(case: Case, engine: Engine, config: Config, profile: Profile | None = None) -> Agent:
+    """An agent with the case's functions as its tools. Raises ToolDefinitionError."""
+    tools = [
+        Tool(
+            name=spec.name,
+            description=spec.description,
+            parameters=spec.parameters,
+            function=_never_called,
+        )
+        for spec in case.tools()
+    ]
+    return Agent(config, tools=tools, instructions=case.system, engine=engine, profile=profile)
+
+
+def _never_called(**arguments: object) -> None:
+    raise AssertionError("deciding runs no tool")
 
 
 async def decide_all(

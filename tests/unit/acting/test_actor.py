@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 from odds import YES, OddsEngine
+from shop import ORDER, TICKET
 
 from edgewright.acting import HANDFUL, Actor, Profile
 from edgewright.acting.action import calls_schema
@@ -21,23 +22,6 @@ from edgewright.engines.scripted import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
-ORDER = ToolSpec(
-    "order",
-    "Look up an order.",
-    {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string", "description": "its number"},
-            "deep": {"type": "boolean", "default": False},
-        },
-        "required": ["id"],
-    },
-)
-TICKET = ToolSpec(
-    "ticket",
-    "Open a ticket.",
-    {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
-)
 ASKED = [Message("system", "You help."), Message("user", "Where is order 7?")]
 MADE = ToolCall("c", "order", {"id": "7"})
 AFTER = [

@@ -25,6 +25,7 @@ PIZZA = ToolSpec(
             "vegan": {"type": "boolean"},
             "oven": {"type": "string", "default": "stone"},
             "note": {"type": "string"},
+            "slices": {"type": "integer"},
         },
         "required": ["street", "count"],
     },
@@ -59,6 +60,16 @@ def test_a_required_argument_that_something_speaks_for_is_not_missing() -> None:
     assert "count" not in found.stated
 
 
+def test_only_those_are_missing_that_follow_from_nothing() -> None:
+    names = {"city": {"type": "string"}, "date": {"type": "string"}, "people": {"type": "integer"}}
+    parameters = {"type": "object", "properties": names, "required": [*names]}
+    trip = ToolSpec("book_trip", "Book a trip to a place.", parameters)
+    arguments = {"city": "Rome", "date": "2026-11-23", "people": 2}
+    assert grounded(arguments, trip, "To Rome, tomorrow, we are two").missing == ()
+    assert grounded(arguments, trip, "To Rome, tomorrow").missing == ("people",)
+    assert grounded(arguments, trip, "Book a trip.").missing == ("city", "date", "people")
+
+
 def test_an_optional_argument_that_nobody_stated_is_left_out() -> None:
     found = held(note="Ring twice")
     assert found.arguments == NEEDED
@@ -70,6 +81,17 @@ def test_an_optional_argument_that_was_stated_stays() -> None:
     found = held(f"{SAID} Ring twice.", note="Ring twice")
     assert found.arguments["note"] == "Ring twice"
     assert not found.repairs
+
+
+def test_an_optional_argument_that_only_could_follow_is_left_out() -> None:
+    found = held("Two pizzas to Mill Road, as last week.", slices=1)
+    assert found.arguments == NEEDED
+    assert changes(found) == [("slices", 1, None)]
+
+
+def test_a_number_said_once_is_not_there_for_an_optional_argument_too() -> None:
+    assert changes(held(slices=2)) == [("slices", 2, None)]
+    assert held(f"{SAID} In 2 slices.", slices=2).arguments["slices"] == 2
 
 
 def test_a_default_may_be_stated_by_nobody() -> None:

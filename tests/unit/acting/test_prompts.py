@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from shop import ORDER, TICKET
 
 from edgewright.acting import prompts
 from edgewright.acting.conversation import Conversation
@@ -13,19 +14,6 @@ from edgewright.acting.relevance import kind_prompt, relevance_prompt
 from edgewright.domain.message import Message, ToolCall
 from edgewright.domain.tool import ToolSpec
 
-ORDER = ToolSpec(
-    "order",
-    "Look up an order.",
-    {
-        "type": "object",
-        "properties": {
-            "deep": {"type": "boolean", "default": False},
-            "id": {"type": "string", "description": "its number"},
-        },
-        "required": ["id"],
-    },
-)
-TICKET = ToolSpec("ticket", "Open a ticket.", {"type": "object", "properties": {}})
 SYSTEM = Message("system", "You help.")
 SEVEN = ToolCall("a", "order", {"id": "7é"})
 EIGHT = ToolCall("b", "order", {"id": "8"})

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgewright.acting import python_calls
+from edgewright.acting.describe import parameter_names
 from edgewright.domain.message import ToolCall
 from edgewright.domain.tool import ToolSpec
 
@@ -84,7 +85,7 @@ def tools_and_arguments(draw: st.DrawFn) -> tuple[ToolSpec, dict[str, Any]]:
     tool = ToolSpec(draw(TOOL_NAMES), "It does.", parameters)
     arguments = {
         name: draw(typed[name][1])
-        for name in python_calls.parameters(tool)
+        for name in parameter_names(tool)
         if name in required or draw(st.booleans())
     }
     return tool, arguments
@@ -162,7 +163,7 @@ def test_required_parameters_come_first_and_keep_their_order(
     names: list[str], required: list[str]
 ) -> None:
     tool = tool_with(tuple(required), **{name: {} for name in names})
-    ordered = python_calls.parameters(tool)
+    ordered = parameter_names(tool)
     needed = [name for name in names if name in required]
     assert ordered == needed + [name for name in names if name not in required]
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 from odds import NO, YES, OddsEngine
+from shop import ORDER, TICKET
 
 from edgewright.acting import Action, Actor, Part, Profile
 from edgewright.acting.grounding import NOT_SAID
@@ -18,23 +19,6 @@ from edgewright.domain.tool import ToolSpec
 
 pytestmark = pytest.mark.anyio
 
-ORDER = ToolSpec(
-    "order",
-    "Look up an order.",
-    {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string", "description": "its number."},
-            "deep": {"type": "boolean"},
-        },
-        "required": ["id"],
-    },
-)
-TICKET = ToolSpec(
-    "ticket",
-    "Open a ticket.",
-    {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
-)
 SYSTEM = Message("system", "You help.")
 ONE = {"Function: order": YES, "def order": YES, "order(": NO}  # one call of one tool
 EACH = {"Function: calculate": NO, "*": YES}  # a call of anything, and then one more

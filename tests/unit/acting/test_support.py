@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.acting.support import supports, unsupported
+from edgewright.acting.heard import Heard
+from edgewright.acting.support import supports
 from edgewright.domain.tool import ToolSpec
 
 Schema = dict[str, Any]
@@ -22,7 +23,7 @@ def tool(required: dict[str, Schema], optional: dict[str, Schema] | None = None)
 
 
 def level(value: Any, said: str, schema: Schema | None = None, name: str = "v") -> str:
-    return supports({name: value}, tool({name: schema or {}}), said)[name]
+    return supports({name: value}, tool({name: schema or {}}), Heard(said))[name]
 
 
 @pytest.mark.parametrize(
@@ -112,44 +113,29 @@ def test_a_value_nobody_spoke_of_is_unsupported(value: Any, said: str) -> None:
 def test_a_place_is_implied_by_another_one_but_not_by_nothing() -> None:
     places = tool({"city": TEXT, "state": TEXT})
     arguments = {"city": "San Francisco", "state": "California"}
-    assert unsupported(arguments, places, "crime in San Francisco") == ()
-    assert unsupported({"country": "France"}, tool({"country": TEXT}), "its capital?") == (
-        "country",
-    )
+    levels = supports(arguments, places, Heard("crime in San Francisco"))
+    assert levels == {"city": "stated", "state": "derivable"}
+    assert level("France", "its capital?", TEXT, "country") == "unsupported"
 
 
-def test_required_ones_are_missing_only_when_nothing_speaks_for_them() -> None:
-    trip = tool({"city": TEXT, "date": TEXT, "people": INT})
-    arguments = {"city": "Rome", "date": "2026-11-23", "people": 2}
-    assert unsupported(arguments, trip, "To Rome, tomorrow, we are two") == ()
-    assert unsupported(arguments, trip, "To Rome, tomorrow") == ("people",)
-    assert unsupported(arguments, trip, "Book a trip.") == ("city", "date", "people")
-
-
-def test_optional_ones_must_be_stated_or_be_the_default() -> None:
-    trip = tool(
-        {"city": TEXT},
-        {
-            "units": {"enum": ["metric", "imperial"]},
-            "limit": {**INT, "default": 10},
-            "date": TEXT,
-            "nights": INT,
-        },
-    )
-    made_up = {"city": "Rome", "units": "metric", "limit": 10, "date": "2026-11-23", "nights": 3}
-    assert unsupported(made_up, trip, "To Rome") == ("units", "date", "nights")
-    said = "To Rome for 3 nights on 23 November, in metric units"
-    assert unsupported(made_up, trip, said) == ()
+def test_a_place_that_is_optional_is_not_implied() -> None:
+    places = tool({"city": TEXT}, {"state": TEXT})
+    arguments = {"city": "San Francisco", "state": "California"}
+    levels = supports(arguments, places, Heard("crime in San Francisco"))
+    assert levels == {"city": "stated", "state": "unsupported"}
 
 
 def test_a_number_said_once_does_not_speak_for_an_optional_one_as_well() -> None:
     sides = tool({"base": INT}, {"decimals": INT})
-    assert unsupported({"decimals": 5, "base": 5}, sides, "a base of 5") == ("decimals",)
-    assert unsupported({"decimals": 5, "base": 5}, sides, "base 5, 5 decimals") == ()
+    arguments = {"decimals": 5, "base": 5}
+    once, twice = Heard("a base of 5"), Heard("base 5, 5 decimals")
+    for _ in range(2):  # what was heard stays as it is
+        assert supports(arguments, sides, once) == {"decimals": "unsupported", "base": "stated"}
+        assert supports(arguments, sides, twice) == {"decimals": "stated", "base": "stated"}
 
 
 @pytest.mark.parametrize(
-    ("value", "said", "kept"),
+    ("value", "said", "stated"),
     [
         (True, "a direct flight", True),
         (True, "a flight", False),
@@ -158,12 +144,12 @@ def test_a_number_said_once_does_not_speak_for_an_optional_one_as_well() -> None
         (False, "a direct flight", False),
     ],
 )
-def test_a_flag_is_kept_when_its_subject_came_up_and_so_did_its_sense(
-    value: bool, said: str, kept: bool
+def test_a_flag_is_stated_when_its_subject_came_up_and_so_did_its_sense(
+    value: bool, said: str, stated: bool
 ) -> None:
     flag = {"type": "boolean", "description": "Whether the trip should be direct."}
-    dropped = unsupported({"direct": value}, tool({}, {"direct": flag}), said)
-    assert (dropped == ()) is kept
+    found = supports({"direct": value}, tool({}, {"direct": flag}), Heard(said))
+    assert (found["direct"] == "stated") is stated
 
 
 def test_examples_in_a_description_are_no_support() -> None:
@@ -178,7 +164,8 @@ def test_the_results_of_tools_support_too() -> None:
 
 def test_arguments_the_tool_does_not_know_and_odd_schemas_are_judged_as_well() -> None:
     odd = ToolSpec("t", "A tool.", {"type": "object", "properties": {"a": True}})
-    assert supports({"a": "red", "b": "blue"}, odd, "red") == {"a": "stated", "b": "unsupported"}
+    levels = supports({"a": "red", "b": "blue"}, odd, Heard("red"))
+    assert levels == {"a": "stated", "b": "unsupported"}
 
 
 def test_a_very_long_conversation_is_looked_through_in_time() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from edgewright.domain.errors import ConfigError, EngineUnavailableError, UnknownModelError
-from edgewright.evaluation.bfcl import Evaluation, Options, agent_for
+from edgewright.evaluation.bfcl import Evaluation, Options
 from edgewright.evaluation.cases import Case, load
 from edgewright.evaluation.records import Record
+from edgewright.evaluation.runner import agent_for
 from edgewright.runtime import open_engine
 
 SAMPLE = Path(__file__).with_name("sample")
