@@ -9,8 +9,11 @@ EdgewrightError
 │   ├── ModelNotPulledError     model_not_pulled
 │   ├── ModelFileError          model_file_invalid
 │   ├── ModelTooLargeError      model_too_large
+│   │   └── MemoryBudgetError   memory_budget_exceeded
 │   ├── ChecksumError           model_checksum_mismatch
 │   ├── FetchError              model_fetch_failed
+│   ├── QuantizeError           model_quantize_failed
+│   ├── BundleError             bundle_invalid
 │   └── DiskFullError           disk_full
 ├── EngineError
 │   ├── EngineUnavailableError  engine_unavailable
@@ -79,12 +82,28 @@ class ModelTooLargeError(ModelError):
     code = "model_too_large"
 
 
+class MemoryBudgetError(ModelTooLargeError):
+    """The model fits the machine, not the budget it is given."""
+
+    code = "memory_budget_exceeded"
+
+
 class ChecksumError(ModelError):
     code = "model_checksum_mismatch"
 
 
 class FetchError(ModelError):
     code = "model_fetch_failed"
+
+
+class QuantizeError(ModelError):
+    code = "model_quantize_failed"
+
+
+class BundleError(ModelError):
+    """A bundle is damaged, not what it says, or not signed as it has to be."""
+
+    code = "bundle_invalid"
 
 
 class DiskFullError(ModelError):

@@ -55,6 +55,40 @@ class SchemaDegraded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChosen(Event):
+    """Which model this turn runs on, where it was not given by name, and why that one."""
+
+    type: ClassVar[str] = "model_chosen"
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded(Event):
+    """The turn had to wait for its model. `unloaded` had to go for it; `reason` says why it is
+    smaller than asked for, and is empty where it is not."""
+
+    type: ClassVar[str] = "model_loaded"
+    model: str
+    context: int
+    seconds: float
+    memory: int  # bytes
+    unloaded: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerChanged(Event):
+    """The machine's power or heat makes edgewright go slower, or no longer does. `threads` are
+    what a model loaded from now on gets."""
+
+    type: ClassVar[str] = "power_changed"
+    level: Literal["normal", "saving", "critical"]
+    threads: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted(Event):
     type: ClassVar[str] = "tool_call_started"
     call: ToolCall
