@@ -28,6 +28,9 @@ bench: $(OK) models
 	$(PY) -m benchmarks.acting
 	$(PY) -m benchmarks.retrieval
 	$(PY) -m benchmarks.ablation
+	$(PY) -m benchmarks.residency
+	$(PY) -m benchmarks.memory
+	$(PY) -m benchmarks.warm
 
 format: $(OK)
 	$(BIN)/ruff format .

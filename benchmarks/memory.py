@@ -1,4 +1,7 @@
-"""Peak memory of this process. Imports next to nothing, so as not to be what is measured."""
+"""Peak memory of this process. Imports next to nothing, so as not to be what is measured.
+
+`python -m benchmarks.memory` compares predicted with real memory: see `predicted.py`.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +22,9 @@ def peak_mb() -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+if __name__ == "__main__":
+    from .predicted import main
+
+    main()

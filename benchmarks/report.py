@@ -40,6 +40,26 @@ Measured side by side in one run: trust the ratios, not the milliseconds. `make 
 
 <!-- bench:retrieval -->
 <!-- /bench:retrieval -->
+
+## Models within a budget
+
+<!-- bench:residency -->
+<!-- /bench:residency -->
+
+Predicted against real memory:
+
+<!-- bench:memory -->
+<!-- /bench:memory -->
+
+What is kept on disk of an agent's prompts, after a restart:
+
+<!-- bench:warm -->
+<!-- /bench:warm -->
+
+What a quantization is worth:
+
+<!-- bench:quant -->
+<!-- /bench:quant -->
 """
 
 

@@ -32,6 +32,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     """The empty folder that EDGEWRIGHT_HOME names during the test."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(folder))
+    monkeypatch.setenv("OLLAMA_MODELS", str(folder / "ollama"))  # not the developer's own
     return folder
 
 

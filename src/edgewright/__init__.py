@@ -22,10 +22,15 @@ _PLACES = {
     "ContextTrimmed": "domain.event",
     "Decision": "agent.decision",
     "EdgewrightError": "domain.errors",
+    "EngineSwitched": "domain.event",
     "Event": "domain.event",
     "Message": "domain.message",
+    "ModelChosen": "domain.event",
+    "ModelLoaded": "domain.event",
     "ModelWarning": "runtime",
+    "PowerChanged": "domain.event",
     "Repair": "domain.repair",
+    "ResourceConfig": "residency.resources",
     "SchemaDegraded": "domain.event",
     "ScriptedEngine": "engines.scripted",
     "TextDelta": "domain.event",
@@ -35,6 +40,7 @@ _PLACES = {
     "ToolCallStarted": "domain.event",
     "TurnFinished": "domain.event",
     "errors": "domain",
+    "set_resources": "runtime",
 }
 
 if TYPE_CHECKING:
@@ -45,7 +51,11 @@ if TYPE_CHECKING:
     from .domain.event import (
         ArgumentsRepaired,
         ContextTrimmed,
+        EngineSwitched,
         Event,
+        ModelChosen,
+        ModelLoaded,
+        PowerChanged,
         SchemaDegraded,
         TextDelta,
         ToolCallFinished,
@@ -55,7 +65,8 @@ if TYPE_CHECKING:
     from .domain.message import Message, ToolCall
     from .domain.repair import Repair
     from .engines.scripted import ScriptedEngine
-    from .runtime import Agent, ModelWarning
+    from .residency.resources import ResourceConfig
+    from .runtime import Agent, ModelWarning, set_resources
     from .tools.tool import Tool
 
 __all__ = [
@@ -65,10 +76,15 @@ __all__ = [
     "ContextTrimmed",
     "Decision",
     "EdgewrightError",
+    "EngineSwitched",
     "Event",
     "Message",
+    "ModelChosen",
+    "ModelLoaded",
     "ModelWarning",
+    "PowerChanged",
     "Repair",
+    "ResourceConfig",
     "SchemaDegraded",
     "ScriptedEngine",
     "TextDelta",
@@ -78,6 +94,7 @@ __all__ = [
     "ToolCallStarted",
     "TurnFinished",
     "errors",
+    "set_resources",
 ]
 
 

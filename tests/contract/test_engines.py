@@ -23,7 +23,8 @@ from edgewright.domain.errors import (
     EngineUnavailableError,
 )
 from edgewright.domain.message import Message
-from edgewright.engines.llama_cpp import LlamaCppEngine, _library, chatml
+from edgewright.engines.llama_cpp import LlamaCppEngine, chatml
+from edgewright.engines.llama_server import library
 from edgewright.engines.openai import OpenAIEngine
 from edgewright.engines.scripted import ScriptedEngine
 
@@ -37,7 +38,7 @@ HELLO = [Message("system", "You are a poet."), Message("user", "Write two lines 
 @contextmanager
 def served(path: Path, *, context: int, embeddings: bool = False) -> Iterator[str]:
     """The address of llama.cpp's own server for the model."""
-    xllamacpp = _library()  # which makes idle workers sleep before it loads the library
+    xllamacpp = library()  # which makes idle workers sleep before it loads the library
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_parallel = 4

@@ -18,10 +18,15 @@ def test_the_public_names_are_these() -> None:
         "ContextTrimmed",
         "Decision",
         "EdgewrightError",
+        "EngineSwitched",
         "Event",
         "Message",
+        "ModelChosen",
+        "ModelLoaded",
         "ModelWarning",
+        "PowerChanged",
         "Repair",
+        "ResourceConfig",
         "SchemaDegraded",
         "ScriptedEngine",
         "TextDelta",
@@ -31,6 +36,7 @@ def test_the_public_names_are_these() -> None:
         "ToolCallStarted",
         "TurnFinished",
         "errors",
+        "set_resources",
     ]
     for name in edgewright.__all__:
         assert getattr(edgewright, name) is not None

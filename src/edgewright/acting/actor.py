@@ -34,7 +34,8 @@ class Actor:
     leaves the form of calls to the engine; "constrained", the default, holds the output to what
     is valid, so that a malformed call cannot happen. `profile` says what works for the model;
     `retriever` gives what ranks the tools where there are many. `without` names what is switched
-    off, to measure what it is worth: see `profile.Part`.
+    off, to measure what it is worth: see `profile.Part`. `instructions` are what the system message
+    begins with in every conversation.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Actor:
         profile: Profile | None = None,
         retriever: Callable[[], Retriever] = Retriever,
         without: Sequence[Part] = (),
+        instructions: str = "",
     ) -> None:
         self.engine = engine
+        self._instructions = instructions
         self.profile = profile or Profile()
         self._model = Model(engine, max_tokens=max_tokens, temperature=temperature, stream=stream)
         can = engine.capabilities
@@ -68,6 +71,12 @@ class Actor:
     @property
     def cost(self) -> Cost:
         return self._model.cost
+
+    def continues(self, other: Actor) -> None:
+        """Takes the place of another in the same turn, with what that one cost."""
+        self._model.cost = other.cost
+        self._ids = other._ids
+        self._steps = Steps(self._model, self.profile, self._ids, self._without)
 
     async def act(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
@@ -96,7 +105,8 @@ class Actor:
         off, and EngineError's other kinds."""
         *before, last = prompts.plain(messages)
         form = f"{last.content}\n\nAnswer with JSON of this form:\n{type_of(schema)}"
-        request = Request([*before, replace(last, content=form)], schema=schema)
+        said = [*before, replace(last, content=form)]
+        request = Request(said, schema=schema, opening=self._opening(said))
         text, end = await self._model.generate(request, on_text)
         if end.finish == "length":
             raise self._model.cut_off("The result")
@@ -123,8 +133,15 @@ class Actor:
         return max([await count(prompt) for prompt in asked])
 
     async def _reply(self, messages: Sequence[Message], on_text: OnText) -> Action:
-        text, end = await self._model.generate(Request(messages, stop=self.profile.stop), on_text)
+        request = Request(messages, stop=self.profile.stop, opening=self._opening(messages))
+        text, end = await self._model.generate(request, on_text)
         return Action(reply=text, truncated=end.finish == "length")
+
+    def _opening(self, messages: Sequence[Message]) -> int:
+        """How much of the first message is the same in every conversation: behind it may stand
+        what was said in this one."""
+        known = self._instructions
+        return len(known) if messages[0].content.startswith(known) else 0
 
     async def _native(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
@@ -144,6 +161,7 @@ class Actor:
                 prompts.with_tools(messages, tools, self.profile.tools),
                 schema=calls_schema(tools),
                 stop=self.profile.stop,
+                opening=self._opening(messages),
             ),
             partial.feed,
         )

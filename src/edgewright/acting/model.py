@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from ..domain.engine import Chunk, Engine, Request, TokenLogprob, Usage
 from ..domain.errors import EngineResponseError
@@ -41,9 +42,9 @@ class Model:
         text, end, _ = await self._drain(request, on_text)
         return text, end
 
-    async def first_token(self, prompt: Sequence[Message]) -> dict[str, float]:
-        """The likeliest tokens to come next, with their log-probabilities in nats."""
-        request = Request(prompt, max_tokens=1, top_logprobs=50)
+    async def first_token(self, prompt: Sequence[Message], opening: int = 0) -> dict[str, float]:
+        """The likeliest tokens to come next, with their log-probabilities in nats. See `asking`."""
+        request = asking(prompt, opening, max_tokens=1, top_logprobs=50)
         _, _, top = await self._drain(request, None)
         return {token.text: token.logprob for token in reversed(top)}
 
@@ -71,3 +72,10 @@ class Model:
         self.cost.prefill += end.prefill_seconds
         self.cost.decode += end.decode_seconds
         return text, end, first
+
+
+def asking(prompt: Sequence[Message], opening: int = 0, **options: Any) -> Request:
+    """A prompt that asks after worked examples. What the user said is in the last message of the
+    user's, behind the first `opening` characters; all before it is the same each time."""
+    last = max(n for n, message in enumerate(prompt) if message.role == "user")
+    return Request(prompt, prefix=last, opening=opening, **options)

@@ -27,6 +27,7 @@ _LINES = (
     "You turn a request into calls of the given functions, one a line, then done. "
     "Leave out optional arguments that the request does not mention."
 )
+_GAP = "\n\n"  # between the parts of a request
 _BEFORE = 600  # characters of each message that led to the request
 
 
@@ -54,6 +55,11 @@ def call_prompt(
     return messages
 
 
+def call_opening(tool: ToolSpec, style: Style = "signatures") -> int:
+    """How many characters of the user's last message in a call prompt are the tool's."""
+    return len(described(tool, style)) + len(_GAP)
+
+
 def _request(
     function: str,
     request: str,
@@ -69,7 +75,7 @@ def _request(
     parts.append(f"Request: {request}")
     if results := [f"{call_text(call)} gave {result}" for call, result in made]:
         parts.append("Results:\n" + "\n".join(results))
-    return "\n\n".join(parts)
+    return _GAP.join(parts)
 
 
 def with_tools(

@@ -88,13 +88,16 @@ ANY = ToolSpec("calculate", "Calculate a result.", {"properties": {"value": {}}}
 
 def relevance_prompt(tool: ToolSpec, request: str) -> list[Message]:
     """Asks whether the tool is right for the request; the answer is yes or no."""
-    names = ", ".join(tool.parameters.get("properties", {}))
     messages = [Message("system", "You decide whether a function does what a request needs.")]
     for function, examples in _RELEVANCE:
         for text, answer in examples:
             messages += [Message("user", _ask(function, text)), Message("assistant", answer)]
-    function = f"{tool.name}({names}): {tool.description}"
-    return [*messages, Message("user", _ask(function, request))]
+    return [*messages, Message("user", _ask(_listed(tool), request))]
+
+
+def relevance_opening(tool: ToolSpec) -> int:
+    """How many characters of the prompt's last message are the tool's, whatever the request."""
+    return len(_asked_of(_listed(tool)))
 
 
 def kind_prompt(request: str) -> list[Message]:
@@ -123,5 +126,14 @@ def named(tool: ToolSpec, request: str) -> float:
     return sum(word in said for word in words) / len(words) if words else 0.0
 
 
+def _listed(tool: ToolSpec) -> str:
+    names = ", ".join(tool.parameters.get("properties", {}))
+    return f"{tool.name}({names}): {tool.description}"
+
+
 def _ask(function: str, request: str) -> str:
-    return f"Function: {function}\nRequest: {request}\nyes or no?"
+    return f"{_asked_of(function)}{request}\nyes or no?"
+
+
+def _asked_of(function: str) -> str:
+    return f"Function: {function}\nRequest: "

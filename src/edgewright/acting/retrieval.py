@@ -13,12 +13,14 @@ import unicodedata
 from array import array
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from operator import mul
 from typing import Any
 
+from ..domain.errors import ModelTooLargeError
 from ..domain.tool import ToolSpec
 
 Embed = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
@@ -44,7 +46,8 @@ class _Tool:
 class Retriever:
     """Ranks tools by how well they fit a text.
 
-    `embed` is an engine's: one vector of length one for each text. Without it words alone decide.
+    `embed` is an engine's: one vector of length one for each text. Without it, and when there is
+    no memory for its model, words alone decide.
     A tool is read, and embedded, once; it is known by its content.
     """
 
@@ -66,8 +69,9 @@ class Retriever:
             del self._known[next(iter(self._known))]
         scores = _by_words(known, set(_terms(_clip(text, READ))))
         if self._embed is not None:
-            meaning = await _by_meaning(self._embed, known, _clip(text, EMBEDDED))
-            scores = [near + WORDS * s for near, s in zip(meaning, scores, strict=True)]
+            with suppress(ModelTooLargeError):
+                meaning = await _by_meaning(self._embed, known, _clip(text, EMBEDDED))
+                scores = [near + WORDS * s for near, s in zip(meaning, scores, strict=True)]
         order = sorted(range(len(tools)), key=lambda n: -scores[n])
         return [tools[n] for n in order[:k]]
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from ..domain.engine import Request
 from ..domain.errors import EngineResponseError
 from ..domain.message import Message, ToolCall
 from ..domain.repair import Repair
@@ -21,11 +20,18 @@ from .action import Action
 from .conversation import Conversation
 from .coordination import crossed
 from .grounding import grounded
-from .model import ABSENT, Model
+from .model import ABSENT, Model, asking
 from .parts import parts
 from .profile import Part, Profile
-from .prompts import call_prompt
-from .relevance import ANY, kind_prompt, log_odds, named, relevance_prompt
+from .prompts import call_opening, call_prompt
+from .relevance import (
+    ANY,
+    kind_prompt,
+    log_odds,
+    named,
+    relevance_opening,
+    relevance_prompt,
+)
 from .repair import repaired
 
 MOST_CALLS = 12  # in one step
@@ -113,7 +119,7 @@ class Steps:
     async def _fit(self, tool: ToolSpec, request: str) -> float:
         """How right the tool is for the request: the log-odds of yes, in nats, and more when the
         request has words of its name."""
-        odds = await self._odds(relevance_prompt(tool, request), "yes", "no")
+        odds = await self._right(tool, request)
         return (
             odds if "names" in self._without else odds + self._profile.named * named(tool, request)
         )
@@ -125,20 +131,28 @@ class Steps:
             kind = await self._odds(kind_prompt(request), "task", "talk", "question")
             bias += profile.kind * min(profile.most_kind, kind)
         if "content" not in self._without:
-            bias -= profile.content * await self._odds(relevance_prompt(ANY, request), "yes", "no")
+            bias -= profile.content * await self._right(ANY, request)
         return bias
 
-    async def _odds(self, prompt: Sequence[Message], for_: str, *against: str) -> float:
+    async def _right(self, tool: ToolSpec, request: str) -> float:
+        prompt = relevance_prompt(tool, request)
+        return await self._odds(prompt, "yes", "no", opening=relevance_opening(tool))
+
+    async def _odds(
+        self, prompt: Sequence[Message], for_: str, *against: str, opening: int = 0
+    ) -> float:
         """The log-odds of the first token; asked once, however often it is needed in a turn."""
         key = prompt[-1].content
         if key not in self._known:
-            self._known[key] = log_odds(await self._model.first_token(prompt), for_, *against)
+            top = await self._model.first_token(prompt, opening)
+            self._known[key] = log_odds(top, for_, *against)
         return self._known[key]
 
     async def _call(self, tool: ToolSpec, talk: Conversation, made: Sequence[ToolCall]) -> _Found:
         """The next call of the tool."""
-        request = Request(
+        request = asking(
             self._prompt(tool, talk, made),
+            call_opening(tool, self._profile.tools),
             grammar=python_calls.grammar(tool),
             stop=self._profile.stop,
         )
@@ -167,7 +181,8 @@ class Steps:
         all of the tool to read."""
         if tool.name.startswith(python_calls.DONE):
             return ABSENT if made else 0.0  # its name and the end cannot be told apart
-        top = await self._model.first_token(self._prompt(tool, talk, made))
+        opening = call_opening(tool, self._profile.tools)
+        top = await self._model.first_token(self._prompt(tool, talk, made), opening)
         names = [logprob for text, logprob in top.items() if text and tool.name.startswith(text)]
         return max(names, default=ABSENT) - top.get(python_calls.DONE, ABSENT)
 

@@ -13,6 +13,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 from typing import Any, Protocol, TypeVar, overload
 
@@ -22,7 +23,7 @@ import anyio.to_thread
 from ..acting import Actor, Profile, Retriever
 from ..acting.prompts import DEFAULT_INSTRUCTIONS
 from ..domain.engine import Engine
-from ..domain.errors import ConfigError, EngineTimeoutError
+from ..domain.errors import ConfigError, EngineError, EngineTimeoutError
 from ..domain.event import Event, TurnFinished
 from ..domain.message import Message
 from ..security import egress
@@ -32,6 +33,7 @@ from .config import Config
 from .context import KeptTurn, past_turns
 from .decision import Decision
 from .portal import Background, wait_for
+from .supply import Supply
 from .turn import Emit, Turn
 from .typed import ResultType
 
@@ -51,8 +53,8 @@ class SessionStore(Protocol):
 class BaseAgent:
     """An agent over parts that are ready-made: `edgewright.Agent` makes them from a Config.
 
-    `engine` gives the loaded engine and may take its time over the first call; `sessions`
-    opens the store when a session is first asked for; `profile` says what works for the model, and
+    `supply` gives the engine for a turn on a text, and may take its time; `sessions` opens
+    the store when a session is first asked for; `profile` says what works for a model, and
     `retriever` ranks the tools, where there are many.
     """
 
@@ -60,9 +62,9 @@ class BaseAgent:
         self,
         config: Config,
         *,
-        engine: Callable[[], Awaitable[Engine]],
+        supply: Callable[[str, Emit], AbstractAsyncContextManager[Supply]],
         sessions: Callable[[], SessionStore],
-        profile: Callable[[], Profile] = Profile,
+        profile: Callable[[str], Profile],
         retriever: Callable[[], Retriever] = Retriever,
         tools: Iterable[Tool | Function] = (),
         instructions: str = "",
@@ -72,7 +74,7 @@ class BaseAgent:
         self.tools = Toolset(tools)
         self.instructions = instructions
         self.approval = approval
-        self._engine = engine
+        self._supply = supply
         self._sessions = sessions
         self._profile = cache(profile)
         self._retriever = cache(retriever)
@@ -124,8 +126,8 @@ class BaseAgent:
 
     async def decide_async(self, text: str, *, session: str = "") -> Decision:
         """`decide` in the running event loop."""
-        with egress.allowed(not self.config.offline_mode):
-            turn = await self._begin(text, session, _ignore, stream=False)
+        async with self._supplied(text, _ignore) as supply:
+            turn = self._begin(supply, text, session, _ignore, stream=False)
             if session:
                 store = await anyio.to_thread.run_sync(self._sessions)
                 turn.past = past_turns(await anyio.to_thread.run_sync(store.history, session))
@@ -140,32 +142,45 @@ class BaseAgent:
         stream: bool = True,
         wanted: ResultType | None = None,
     ) -> TurnFinished:
-        with egress.allowed(not self.config.offline_mode):
+        async with self._supplied(text, emit) as supply:
             # A reply that is not wanted can be broken off only as it comes.
-            turn = await self._begin(text, session, emit, stream=stream or wanted is not None)
+            turn = self._begin(supply, text, session, emit, stream=stream or wanted is not None)
             turn.wanted = wanted
             finished = await (self._kept(turn) if session else self._bounded(turn.run))
         emit(finished)
         return finished
 
-    async def _begin(self, text: str, session: str, emit: Emit, *, stream: bool) -> Turn:
-        """A turn that can be run, on the loaded engine."""
+    @asynccontextmanager
+    async def _supplied(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
+        """The engine for a turn, which may reach what the agent may."""
         if not isinstance(text, str) or not text.strip():
             raise ConfigError("The message is empty.", hint="Say something to the agent.")
+        with egress.allowed(not self.config.offline_mode):
+            async with self._supply(text, emit) as supply:
+                yield supply
+
+    def _begin(self, supply: Supply, text: str, session: str, emit: Emit, *, stream: bool) -> Turn:
         config = self.config
-        actor = Actor(
-            await self._engine(),
-            max_tokens=config.max_tokens,
-            temperature=config.temperature,
-            tool_format=config.tool_format,
-            stream=stream,
-            profile=self._profile(),
-            retriever=self._retriever,
-            without=config.acting_without,
-        )
+
+        def actor(engine: Engine) -> Actor:
+            return Actor(
+                engine,
+                max_tokens=config.max_tokens,
+                temperature=config.temperature,
+                tool_format=config.tool_format,
+                stream=stream,
+                profile=self._profile(engine.model),
+                retriever=self._retriever,
+                without=config.acting_without,
+            )
+
+        async def another(error: EngineError) -> Actor | None:
+            engine = await supply.another(error)
+            return actor(engine) if engine else None
+
         return Turn(
             config,
-            actor,
+            actor(supply.engine),
             self.tools,
             Message("system", self._system()),
             (),
@@ -174,6 +189,7 @@ class BaseAgent:
             emit,
             approval=self.approval,
             session=session,
+            another=another,
         )
 
     async def _kept(self, turn: Turn) -> TurnFinished:

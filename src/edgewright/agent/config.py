@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ..acting.profile import Part
 from ..domain.errors import ConfigError
+from ..residency.resources import ResourceConfig
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 
@@ -16,9 +17,14 @@ class Config(BaseModel):
     """An agent's settings; immutable. Raises ConfigError, naming each field that is wrong.
 
     The model is `model_alias` (a catalog name) or `model_id` (a GGUF file, prompted as ChatML, or
-    the name an endpoint serves it under); with `endpoint` set it is asked there. `context` is the
-    window in tokens (default: 4096 embedded, 32768 at an endpoint) and `history` what becomes of
-    turns that no longer fit it. `timeout` bounds a turn and `tool_timeout` a tool call, in seconds.
+    the name an endpoint serves it under); with `endpoint` set it is asked there. With
+    `model_alias="auto"`, or a `task` in its place ("routing", "code", …), the model is chosen for
+    each turn. `adapter` is a LoRA adapter over it, a catalog name or a GGUF file. `resources`
+    bounds what the agent's model may take, and `priority` is its place in the queue for memory.
+    `fallbacks` say what to run on when that fails, in order: of each only the fields named so far
+    and `context` and `timeout` count. `context` is the window in tokens (default: 4096 embedded,
+    32768 at an endpoint) and `history` what becomes of turns that no longer fit it. `timeout`
+    bounds a turn, and before it the wait for the model; `tool_timeout` a tool call, in seconds.
     `max_steps` bounds the rounds of tool calls in a turn, `max_result_chars` what the model is
     shown of a tool's result, `result_attempts` the tries at a typed result (`agent.run(…,
     result=…)`). `tool_format="native"` uses the endpoint's own tool calls in
@@ -37,6 +43,11 @@ class Config(BaseModel):
     model_id: str | None = None
     endpoint: str | None = None
     api_key: SecretStr | None = None
+    task: str | None = None
+    adapter: str | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
+    resources: ResourceConfig | None = None
+    fallbacks: tuple[Config, ...] = ()
     max_tokens: int = Field(512, gt=0)
     temperature: float = Field(0.1, ge=0.0, le=2.0)
     timeout: float = Field(300.0, gt=0)

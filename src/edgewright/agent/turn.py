@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
 from ..acting import Action, Actor
 from ..acting.constrain import constrainable
+from ..domain.errors import ContextOverflowError, EngineError
 from ..domain.event import (
     ArgumentsRepaired,
     Event,
@@ -33,6 +34,7 @@ from .decision import Decision
 from .progress import Progress
 from .typed import ResultType
 
+T = TypeVar("T")
 Emit = Callable[[Event], None]
 Keep = Callable[[Sequence[Message]], Awaitable[None]]
 
@@ -44,7 +46,8 @@ class _Replying(Exception):
 @dataclass(slots=True)
 class Turn:
     """What a turn needs, and how far it is. `keep` makes messages durable before it goes on;
-    `wanted` is the type of the result, where there is to be one."""
+    `wanted` is the type of the result, where there is to be one, and `another` gives what to go on
+    with when the actor's engine fails."""
 
     config: Config
     actor: Actor
@@ -57,6 +60,7 @@ class Turn:
     approval: Approval | None = None
     session: str = ""
     wanted: ResultType | None = None
+    another: Callable[[EngineError], Awaitable[Actor | None]] | None = None
     _current: list[Message] = field(default_factory=list)
     _calls: list[ToolCall] = field(default_factory=list)
     _steps: int = 0
@@ -104,6 +108,23 @@ class Turn:
         specs = self.tools.specs if with_tools else []
         if self.wanted is not None and not specs:
             return Action()  # the result is all that is missing
+        return await self._by_any(lambda: self._acted(specs))
+
+    async def _by_any(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The work's result; done again with another engine when the one fails."""
+        while True:
+            try:
+                return await work()
+            except ContextOverflowError:
+                raise
+            except EngineError as error:
+                actor = await self.another(error) if self.another else None
+                if actor is None:
+                    raise
+                actor.continues(self.actor)
+                self.actor = actor
+
+    async def _acted(self, specs: Sequence[ToolSpec]) -> Action:
         messages = await self._fitted(self._current, specs)
         self._said = False
         try:
@@ -126,6 +147,10 @@ class Turn:
         return "max_steps" if self._steps == self.config.max_steps else None
 
     async def _typed(self, wanted: ResultType) -> TurnFinished:
+        result = await self._by_any(lambda: self._produced(wanted))
+        return self._finished(wanted.text(result), result)
+
+    async def _produced(self, wanted: ResultType) -> Any:
         described = [Message("system", f"{wanted.schema}")]  # longer than the actor puts it
         more = await self.actor.engine.count_tokens(described)
 
@@ -136,8 +161,7 @@ class Turn:
             messages = await self._fitted([*self._current, *said], (), count)
             return await self.actor.produce(messages, wanted.schema, self._text)
 
-        result = await wanted.produced(ask, self.config.result_attempts)
-        return self._finished(wanted.text(result), result)
+        return await wanted.produced(ask, self.config.result_attempts)
 
     async def _fitted(
         self, current: Sequence[Message], specs: Sequence[ToolSpec], count: Count | None = None

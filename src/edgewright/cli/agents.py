@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from ..runtime import Agent
 
 
-def find_agent(spec: str, model: str, offline: bool) -> Agent:
-    """The agent named by `path.py:name`, or a plain one on `model`. Raises ConfigError."""
+def find_agent(spec: str, model: str, offline: bool, max_memory: str = "") -> Agent:
+    """The agent named by `path.py:name`, or a plain one on `model`; all models of the process
+    keep within `max_memory`, where it is given. Raises ConfigError."""
     from ..agent.config import Config
-    from ..runtime import Agent
+    from ..residency.resources import ResourceConfig
+    from ..runtime import Agent, set_resources
 
+    if max_memory:
+        set_resources(ResourceConfig(max_memory_usage=max_memory))
     if offline:
         from ..security.egress import go_offline
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import chat, doctor, evaluate, models
+from . import bench, bundle, chat, doctor, engines, evaluate, fit, models, quantize, tune
 
 app = typer.Typer(
     name="edgewright",
@@ -16,5 +16,13 @@ app = typer.Typer(
 app.command()(chat.ask)
 app.command()(chat.chat)
 app.command()(doctor.doctor)
+app.command()(fit.fit)
+app.command()(tune.tune)
+models.app.command()(quantize.quantize)
+models.app.command("export")(bundle.export_models)
+models.app.command("import")(bundle.import_models)
+models.app.command()(bundle.keygen)
+app.add_typer(bench.app, name="bench", help="Measurements on this machine.")
+app.add_typer(engines.app, name="engines", help="Engines, and the servers that they manage.")
 app.add_typer(evaluate.app, name="eval", help="Benchmarks, with scores to compare.")
 app.add_typer(models.app, name="models", help="Models on this machine.")

@@ -29,6 +29,9 @@ SessionOption = Annotated[
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="Refuse every connection but loopback.")
 ]
+MemoryOption = Annotated[
+    str, typer.Option("--max-memory", help="What models may take, such as 4GB.", metavar="SIZE")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -38,6 +41,7 @@ def ask(
     model: ModelOption = "",
     session: SessionOption = "",
     offline: OfflineOption = False,
+    max_memory: MemoryOption = "",
     json: JsonOption = False,
 ) -> None:
     """Ask once and print the reply."""
@@ -45,7 +49,7 @@ def ask(
     text = _stdin() if text == "-" else _text(text, "The question")
     session = _text(session, "The session's name")
     try:
-        _turn(find_agent(agent, model, offline), text, session)
+        _turn(find_agent(agent, model, offline, max_memory), text, session)
     except KeyboardInterrupt:
         output.stopped(_again(agent, model, session, offline) if session else "")
         raise
@@ -56,12 +60,13 @@ def chat(
     model: ModelOption = "",
     session: SessionOption = "",
     offline: OfflineOption = False,
+    max_memory: MemoryOption = "",
     json: JsonOption = False,
 ) -> None:
     """Talk. The conversation is kept; end with Ctrl-D, or Ctrl-C."""
     output.Mode.json = json
     session = _text(session, "The session's name") or f"chat-{secrets.token_hex(3)}"
-    chosen = find_agent(agent, model, offline)
+    chosen = find_agent(agent, model, offline, max_memory)
     talking = sys.stdin.isatty() and not json
     if talking:
         output.err.print(f"[dim]{chosen.model} · session {session} · Ctrl-D ends[/dim]")

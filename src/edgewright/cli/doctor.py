@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import output
 
+if TYPE_CHECKING:
+    from ..engines.present import Standing
+
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say what this machine is, which engines work on it, and why the others do not."""
     from .. import __version__
+    from ..agent.config import DEFAULT_MODEL
+    from ..engines.choice import faster_if_installed
+    from ..engines.present import cpu_name, machine_key, standings, suited
+    from ..engines.tuned import load_profile
     from ..models.catalog import Catalog
     from ..models.store import Store, home
     from ..residency.fit import free_memory
-    from ..runtime import engine_status
     from .models import tool_use
 
     output.Mode.json = json
@@ -31,12 +36,16 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     store = Store()
     here = [card for card in Catalog.default() if store.path(card)]
     tools = {card.alias: tool_use(card.alias) for card in here}
+    engines = {one.name: one for one in standings()}
+    missing = [one.name for one in engines.values() if one.state == "not installed"]
+    profile = load_profile(DEFAULT_MODEL, machine_key())
+    faster = faster_if_installed(missing, suited(), profile)
     found: dict[str, Any] = {
         "edgewright": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": {
-            "name": _cpu_name(),
+            "name": cpu_name(),
             "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count(),
@@ -47,7 +56,10 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             "free": disk.free,
             "writable": existing.is_dir() and os.access(existing, os.W_OK),
         },
-        "engines": engine_status(),
+        "engines": {name: _as_dict(one) for name, one in engines.items()},
+        "faster": {
+            name: {"why": why, "command": engines[name].hint} for name, why in faster.items()
+        },
         "models": [card.alias for card in here],
         "can_use_tools": {alias: can for alias, (can, _) in tools.items()},
     }
@@ -62,9 +74,10 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     line(f"disk     {disk.free / 1e9:.1f} GB free under {folder}")
     if not found["disk"]["writable"]:
         line("         [red]not writable[/red]: set EDGEWRIGHT_HOME to a folder that is")
-    for name, status in found["engines"].items():
-        mark = "[green]works[/green]" if status["works"] else "[red]does not work[/red]"
-        line(f"engine   {name}: {mark}, {status['detail']}")
+    for one in engines.values():
+        _show(one)
+    for name, why in faster.items():
+        line(f"faster   {name} {why}: {engines[name].hint}", markup=False)
     for card in here:
         tasks, words = ", ".join(card.tasks), tools[card.alias][1]
         line(f"model    {card.alias} ({tasks}), tools: {words}", markup=False)
@@ -72,11 +85,24 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         line("models   none here; try: edgewright models pull")
 
 
-def _cpu_name() -> str:
-    try:
-        for row in Path("/proc/cpuinfo").read_text().splitlines():
-            if row.startswith("model name"):
-                return row.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
+def _as_dict(one: Standing) -> dict[str, Any]:
+    return {
+        "works": one.works,
+        "state": one.state,
+        "detail": one.detail,
+        "hint": one.hint,
+        "servers": one.servers,
+    }
+
+
+def _show(one: Standing) -> None:
+    from rich.markup import escape
+
+    colour = "green" if one.works else "red" if one.state == "does not work" else "yellow"
+    told = f"[{colour}]{one.state}[/{colour}]"
+    told += f", {escape(one.detail)}" if one.works else f": {escape(one.detail)}"
+    output.out.print(f"engine   {one.name}: {told}")
+    if one.hint:
+        output.out.print(f"         {one.hint}", markup=False)
+    for server in one.servers:
+        output.out.print(f"         running: {server}", markup=False)

@@ -15,7 +15,11 @@ from ..domain.errors import EdgewrightError
 from ..domain.event import (
     ArgumentsRepaired,
     ContextTrimmed,
+    EngineSwitched,
     Event,
+    ModelChosen,
+    ModelLoaded,
+    PowerChanged,
     SchemaDegraded,
     ToolCallFinished,
     ToolCallStarted,
@@ -94,6 +98,16 @@ def show(event: Event) -> None:
             f"tokens): {event.dropped} earlier turns left out, {event.condensed} in short; "
             "long results in short.[/yellow]"
         )
+    elif isinstance(event, ModelChosen | PowerChanged):
+        err.print(f"[dim]{escape(event.reason)}[/dim]")
+    elif isinstance(event, EngineSwitched):
+        said = f"{event.failed} failed ({event.reason}); going on with {event.model}"
+        err.print(f"[yellow]{escape(_line(said))}[/yellow]")
+    elif isinstance(event, ModelLoaded):
+        if event.unloaded:
+            err.print(f"[dim]unloaded to make room: {escape(', '.join(event.unloaded))}[/dim]")
+        if event.reason:
+            err.print(f"[yellow]{escape(event.model)}: {escape(event.reason)}, to fit[/yellow]")
     elif event.type == "text_delta":
         sys.stdout.write(_printable(event.text))  # type: ignore[attr-defined]
         sys.stdout.flush()

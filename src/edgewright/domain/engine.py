@@ -25,7 +25,12 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation. Give at most one of `schema` (JSON Schema) and `grammar`."""
+    """One generation. Give at most one of `schema` (JSON Schema) and `grammar`.
+
+    `prefix` is how many leading messages come again in other requests and hold nothing that a user
+    said, and `opening` how many leading characters of the message after them: an engine may keep on
+    disk what it computes of these. `adapter` names one that the engine was loaded with.
+    """
 
     messages: Sequence[Message]
     max_tokens: int = 512
@@ -37,6 +42,9 @@ class Request:
     tools: Sequence[dict[str, Any]] = ()  # OpenAI tool objects, for engines with native tools
     stream: bool = True
     seed: int | None = None
+    prefix: int = 0
+    opening: int = 0
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

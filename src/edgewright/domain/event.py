@@ -78,6 +78,18 @@ class ModelLoaded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSwitched(Event):
+    """What ran the turn failed, and the next in the agent's line goes on from there. Text of the
+    reply that was told before it is void."""
+
+    type: ClassVar[str] = "engine_switched"
+    failed: str  # model and engine
+    model: str
+    engine: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PowerChanged(Event):
     """The machine's power or heat makes edgewright go slower, or no longer does. `threads` are
     what a model loaded from now on gets."""

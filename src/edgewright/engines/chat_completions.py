@@ -1,57 +1,38 @@
-"""A client of the OpenAI chat-completions protocol: what several engines have in common.
-
-Foreign failures are translated here, in `_refused` and `_translated`, and nowhere else.
-"""
+"""A client of the OpenAI chat-completions protocol: what several engines have in common."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
-import httpcore
-
 from ..domain.engine import Chunk, Request, TokenLogprob, Usage
-from ..domain.errors import (
-    ContextOverflowError,
-    EngineError,
-    EngineResponseError,
-    EngineTimeoutError,
-    EngineUnavailableError,
-)
+from ..domain.errors import EngineResponseError
 from ..domain.message import Message, ToolCall, loads
-from .http import Http, TooLong
+from .client import Client
+from .http import Http, Refused
 
 
-class ChatCompletions:
+class ChatCompletions(Client):
     """Speaks to the server behind `http`, whose base URL ends in /v1 where it has one.
 
     `where` is what a person would call the other side; `extra` is sent with every request.
     """
 
     path = "chat/completions"
+    an_answer = "a chat completion"
+    advice = "Check that the address is an OpenAI-compatible endpoint, usually ending in /v1."
 
     def __init__(self, model: str, where: str, http: Http, **extra: Any) -> None:
-        self.model = model
-        self.where = where
-        self.http = http
+        super().__init__(model, where, http)
         self._extra = extra
 
-    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The JSON object a POST is answered with. Raises EngineError and its kinds."""
-        return self._object(await self._exchange("POST", path, body))
-
-    async def get(self, path: str) -> Any:
-        """The JSON value a GET is answered with. Raises EngineError and its kinds."""
-        return self._value(await self._exchange("GET", path, None))
-
-    async def _exchange(self, method: str, path: str, body: Any) -> str:
-        with self._translated():
-            status, text = await self.http.request(method, path, body)
-        if status >= 300:
-            raise self._refused(status, text)
-        return text
+    async def served(self) -> list[str]:
+        """The names of the models that the server has. Raises EngineError."""
+        answer = await self.get("models")
+        with self._reading({"answer": answer}):
+            return [str(model["id"]) for model in answer["data"]]
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """See `domain.engine.Engine.generate`."""
@@ -59,6 +40,7 @@ class ChatCompletions:
         if not request.stream:
             answer = await self.post(self.path, body)
             with self._reading(answer):
+                self._hear(answer, "")
                 choice = self._choice(answer)
                 message = self._message(choice, "message")
                 if message is None:
@@ -68,13 +50,14 @@ class ChatCompletions:
                 whole = self._chunk(text, made, choice, answer)
             yield whole
             return
-        finish, calls = "", _CallAssembler()
+        finish, speaker, calls = "", "", _CallAssembler()
         tail: dict[str, Any] = {}
         last_choice: dict[str, Any] = {}
         # aclosing: leaving early must close the connection now, for that is what frees the slot
         async with aclosing(self._events(body)) as events:
             async for event in events:
                 with self._reading(event):
+                    speaker = self._hear(event, speaker)
                     tail = {**tail, **{k: event[k] for k in ("usage", "timings") if event.get(k)}}
                     if not event.get("choices"):
                         continue
@@ -98,25 +81,29 @@ class ChatCompletions:
         yield end
 
     async def _events(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        with self._translated():
-            async with self.http.lines(self.path, body) as (status, lines):
-                if status >= 300:
-                    raise self._refused(status, await _beginning(lines))
-                got_any = False
-                async for line in lines:
-                    if line.startswith("data:"):
-                        got_any = True
-                        data = line[5:].strip()
-                        if data == "[DONE]":
-                            async for _ in lines:  # to the end, so that the connection is kept
-                                pass
-                            return
-                        event = self._object(data)
-                        if event.get("error"):
-                            raise self._refused(500, data)
-                        yield event
-                    elif line and not line.startswith((":", "event:", "id:")) and not got_any:
-                        raise self._garbage(line)
+        try:
+            with self._translated():
+                async with self.http.lines(self.path, body) as lines:
+                    got_any = False
+                    async for line in lines:
+                        if line.startswith("data:"):
+                            got_any = True
+                            data = line[5:].strip()
+                            if data == "[DONE]":
+                                async for _ in lines:  # to the end: the connection is kept
+                                    pass
+                                return
+                            yield self._event(data)
+                        elif line and not line.startswith((":", "event:", "id:")) and not got_any:
+                            raise self._garbage(line)
+        except Refused as refused:
+            raise await self._refusal(refused) from None
+
+    def _event(self, data: str) -> dict[str, Any]:
+        event = self._object(data)
+        if event.get("error"):
+            raise self._broke(data)
+        return event
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -154,18 +141,6 @@ class ChatCompletions:
         """What a choice says, whole (`key` "message") or in part ("delta"); None if nothing."""
         message = choice.get(key)
         return message if isinstance(message, dict) else None
-
-    def _value(self, text: str) -> Any:
-        try:
-            return loads(text)
-        except ValueError:
-            raise self._garbage(text) from None
-
-    def _object(self, text: str) -> dict[str, Any]:
-        value = self._value(text)
-        if not isinstance(value, dict):
-            raise self._garbage(text)
-        return value
 
     def _choice(self, answer: dict[str, Any]) -> dict[str, Any]:
         choices = answer.get("choices")
@@ -206,76 +181,6 @@ class ChatCompletions:
             decode_seconds=float(timings.get("predicted_ms") or 0) / 1000,
             logprobs=_logprobs(choice),
         )
-
-    def _garbage(self, text: str) -> EngineResponseError:
-        return EngineResponseError(
-            f"{self.where} answered something that is not a chat completion: {text[:120]!r}",
-            hint="Check that the address is an OpenAI-compatible endpoint, usually ending in /v1.",
-        )
-
-    def _refused(self, status: int, text: str) -> EngineError:
-        try:
-            error = json.loads(text)["error"]
-            message, kind = str(error["message"]), str(error.get("type", ""))
-        except (ValueError, KeyError, TypeError):
-            message, kind = text.strip()[:200] or "no reason given", ""
-        if kind == "exceed_context_size_error" or "context length" in message:
-            return ContextOverflowError(
-                f"The prompt does not fit the model's context window: {message}",
-                hint="Shorten the message, or give the agent a larger Config(context=…).",
-            )
-        said = f"{self.where} refused the request ({status}): {message}"
-        if status in (401, 403):
-            return EngineError(said, hint="Check the API key.")
-        if status in (429, 502, 503, 504):
-            return EngineUnavailableError(said, hint="It is overloaded or starting; try later.")
-        return EngineError(said, hint="Check the endpoint's address and the model's name.")
-
-    @contextmanager
-    def _reading(self, answer: dict[str, Any]) -> Iterator[None]:
-        """An answer may be JSON and yet of another shape, in any place."""
-        try:
-            yield
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._garbage(json.dumps(answer)) from None
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except httpcore.ConnectError as error:
-            raise EngineUnavailableError(
-                f"Cannot connect to {self.where}: {error}",
-                hint="Start the server, or check the address.",
-            ) from error
-        except httpcore.TimeoutException as error:
-            raise EngineTimeoutError(
-                f"{self.where} did not answer in time ({type(error).__name__}).",
-                hint="Raise Config(timeout=…), or use a smaller model.",
-            ) from error
-        except (
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-        ) as error:
-            raise EngineResponseError(
-                f"The exchange with {self.where} broke off: {error or type(error).__name__}",
-                hint="Check that the address is an OpenAI-compatible endpoint.",
-            ) from error
-        except TooLong:
-            raise self._garbage("(an endless answer)") from None
-        except UnicodeDecodeError as error:
-            raise self._garbage(str(error)) from error
-
-
-async def _beginning(lines: AsyncGenerator[str, None]) -> str:
-    """What the lines say, as far as anybody would read it."""
-    text = ""
-    async for line in lines:
-        text += f"{line}\n"
-        if len(text) > 10_000:
-            break
-    return text
 
 
 class _CallAssembler:

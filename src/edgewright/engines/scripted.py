@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..domain.engine import Capabilities, Chunk, Request, Usage
 from ..domain.errors import EngineError
 from ..domain.message import Message
+from ..domain.setup import Setup
 
 Line = str | dict[str, Any] | Exception
 
@@ -22,6 +23,7 @@ class ScriptedEngine:
     """
 
     name = "scripted"
+    formats: ClassVar[tuple[str, ...]] = ()
     capabilities = Capabilities(schema=True, counts_tokens=True)
 
     def __init__(
@@ -68,6 +70,11 @@ class ScriptedEngine:
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """One token a word."""
         return sum(len(m.content.split()) + 1 for m in messages)
+
+    @classmethod
+    def open(cls, setup: Setup) -> ScriptedEngine:
+        """An engine without a script: it is for programs to give it one."""
+        return cls(model=setup.model, context=setup.context)
 
     @classmethod
     def status(cls) -> str:

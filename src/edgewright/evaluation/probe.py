@@ -176,7 +176,9 @@ class Probe:
 
     def _sha256(self) -> str:
         if self.card:
-            return self.card.sha256
+            from ..models.store import Store
+
+            return Store().checksum(self.card) or ""
         from ..models.assembly import sha256
 
         return sha256(Path(self.model).expanduser())

@@ -55,6 +55,28 @@ def remote_size(client: httpx.Client, url: str) -> int | None:
     return _number(response.headers.get("content-length")) if response.is_success else None
 
 
+def head(
+    client: httpx.Client,
+    url: str,
+    headers: Mapping[str, str],
+    sleep: Callable[[float], object] = time.sleep,
+) -> httpx.Response:
+    """The answer to a HEAD request, a redirect not followed. Raises as `Download.run`."""
+    failures = 0
+    while True:
+        try:
+            with _errors(url):
+                answer = client.head(url, headers=headers, follow_redirects=False)
+                if not answer.has_redirect_location:
+                    _check(url, answer)
+                return answer
+        except _InterruptedError as error:
+            failures += 1
+            if failures > (RETRIES if error.reached else 1):
+                raise FetchError(f"{_host(url)}: {error}") from error
+            sleep(max(error.wait, min(0.25 * 2**failures, 8.0)))
+
+
 class Download:
     """Fetches a URL into a file, from byte `start` of that file on.
 
@@ -107,7 +129,7 @@ class Download:
                 reached = reached or error.reached
                 # One that never answered gets one more chance only: there may be another source.
                 if failures > (RETRIES if reached else 1):
-                    raise FetchError(f"{self._host}: {error}") from error
+                    raise FetchError(f"{_host(self.url)}: {error}") from error
                 self.sleep(max(error.wait, min(0.25 * 2**failures, 8.0)))
 
     def _attempt(self) -> None:
@@ -124,8 +146,8 @@ class Download:
             headers["Range"] = f"bytes={have}-"
             if known.get("validator"):
                 headers["If-Range"] = known["validator"]
-        with self._errors(), self.client.stream("GET", self.url, headers=headers) as response:
-            self._check(response)
+        with _errors(self.url), self.client.stream("GET", self.url, headers=headers) as response:
+            _check(self.url, response)
             if response.status_code == 200:  # the whole, whether or not the rest was asked for
                 self._discard()
                 have, length = 0, _number(response.headers.get("content-length"))
@@ -145,24 +167,10 @@ class Download:
             for chunk in response.iter_raw():
                 have += len(chunk)
                 if have > most:
-                    raise FetchError(f"{self._host}: sent more than {most:,} bytes")
+                    raise FetchError(f"{_host(self.url)}: sent more than {most:,} bytes")
                 file.write(chunk)
                 self.on_bytes(have)
         return have
-
-    def _check(self, response: httpx.Response) -> None:
-        """Raises what a status other than success means."""
-        status = response.status_code
-        said = f"answered {status} {response.reason_phrase}".rstrip()
-        if status in (401, 403, 407):
-            raise AccessRefusedError(f"{self._host}: {said}")
-        if status in (408, 429) or status >= 500:
-            wait = _number(response.headers.get("retry-after")) or 0
-            raise _InterruptedError(said, wait=min(wait, 30))
-        if status not in (200, 206, 416):
-            raise FetchError(f"{self._host}: {said}")
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise FetchError(f"{self._host}: sent the file compressed, though asked not to")
 
     def _length_of_rest(
         self, response: httpx.Response, have: int, expected: int | None
@@ -180,31 +188,11 @@ class Download:
         if length is None:
             return
         if self.size not in (None, length):
-            raise FetchError(f"{self._host}: the file has {length:,} bytes, not {self.size:,}")
+            raise FetchError(f"{_host(self.url)}: the file has {length:,} bytes, not {self.size:,}")
         if length > self.limit:
-            raise FetchError(f"{self._host}: the file has {length:,} bytes, over {self.limit:,}")
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        """The one place where httpx's errors become ours."""
-        try:
-            yield
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
-            raise FetchError(f"{self._host}: {error}") from error
-        except httpx.HTTPError as error:
-            _raise_if_offline(error)
-            why = str(error) or type(error).__name__
-            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)):
-                raise AccessRefusedError(f"{self._host}: {why}") from error
-            silent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-            raise _InterruptedError(why, reached=not silent) from error
-
-    @property
-    def _host(self) -> str:
-        try:
-            return httpx.URL(self.url).host  # never the whole: a URL may carry a signature
-        except httpx.InvalidURL:
-            return "not an address"
+            raise FetchError(
+                f"{_host(self.url)}: the file has {length:,} bytes, over {self.limit:,}"
+            )
 
     def _have(self) -> int:
         return max(self.path.stat().st_size - self.start, 0) if self.path.exists() else 0
@@ -226,6 +214,44 @@ class Download:
         strong = tag if not tag.startswith("W/") else ""  # a weak tag may not guard a range
         validator = strong or response.headers.get("last-modified", "")
         self.notes.write_text(json.dumps({"length": length, "validator": validator}), "utf-8")
+
+
+def _check(url: str, response: httpx.Response) -> None:
+    """Raises what a status other than success means."""
+    status = response.status_code
+    said = f"answered {status} {response.reason_phrase}".rstrip()
+    if status in (401, 403, 407):
+        raise AccessRefusedError(f"{_host(url)}: {said}")
+    if status in (408, 429) or status >= 500:
+        wait = _number(response.headers.get("retry-after")) or 0
+        raise _InterruptedError(said, wait=min(wait, 30))
+    if status not in (200, 206, 416):
+        raise FetchError(f"{_host(url)}: {said}")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise FetchError(f"{_host(url)}: sent the file compressed, though asked not to")
+
+
+@contextlib.contextmanager
+def _errors(url: str) -> Iterator[None]:
+    """The one place where httpx's errors become ours."""
+    try:
+        yield
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+        raise FetchError(f"{_host(url)}: {error}") from error
+    except httpx.HTTPError as error:
+        _raise_if_offline(error)
+        why = str(error) or type(error).__name__
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)):
+            raise AccessRefusedError(f"{_host(url)}: {why}") from error
+        silent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+        raise _InterruptedError(why, reached=not silent) from error
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host  # never the whole: a URL may carry a signature
+    except httpx.InvalidURL:
+        return "not an address"
 
 
 @functools.cache

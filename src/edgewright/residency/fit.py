@@ -1,36 +1,18 @@
-"""Whether a model fits this machine's memory, before it is loaded."""
+"""Whether a model fits the memory there is, before it is loaded; and with which context."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
-from ..domain.errors import ModelTooLargeError
-from ..models.gguf import read_header
+from ..models.card import ModelCard
+from ..models.gguf import GGUFHeader, read_header
+from .calibration import Calibration, model_key
+from .memory import Memory, predict
 
-WORKSPACE = 200 * 1024**2  # compute buffers and the library itself, as seen with small models
-
-
-def check_fits(path: Path, *, context: int, slots: int, available: int | None = None) -> int:
-    """Bytes that loading will take: weights, KV cache and workspace.
-
-    Raises ModelTooLargeError, with the numbers, when that is more than is free, and
-    ModelFileError when the file is not a model.
-    """
-    header = read_header(path)
-    cache = header.kv_cache_bytes(context * slots)
-    needed = header.size + cache + WORKSPACE
-    free = free_memory() if available is None else available
-    if needed > free:
-        raise ModelTooLargeError(
-            f"{path.name} needs about {_mb(needed)} (weights {_mb(header.size)}, KV cache "
-            f"{_mb(cache)} for {slots} x {context} tokens, workspace {_mb(WORKSPACE)}); "
-            f"{_mb(free)} are free.",
-            hint="Use a smaller model or quantization, a smaller Config(context=…), "
-            "or close other programs.",
-        )
-    return needed
+STEP = 256  # tokens; llama.cpp rounds contexts to it
 
 
 def free_memory() -> int:
@@ -45,5 +27,85 @@ def free_memory() -> int:
     return min(free, int(limit) - used) if limit.isdigit() else free
 
 
-def _mb(size: int) -> str:
+def expected(path: Path, *, context: int, slots: int, embeddings: bool = False) -> Memory:
+    """What the model in that file will take, by its header and by what was seen on this machine.
+
+    Raises ModelFileError.
+    """
+    header = header_of(path)
+    memory = predict(header, context=context, slots=slots, embeddings=embeddings)
+    if not memory.compute:  # an adapter: its size is all
+        return memory
+    return Calibration().correct(
+        model_key(path), memory, context=context, slots=slots, embeddings=embeddings
+    )
+
+
+def memory_of(path: Path, *, context: int, slots: int, embeddings: bool = False) -> int:
+    """Bytes of `expected(…)`, all that it may come to take."""
+    return expected(path, context=context, slots=slots, embeddings=embeddings).most
+
+
+def observe(
+    path: Path,
+    took: int,
+    *,
+    context: int,
+    slots: int,
+    embeddings: bool = False,
+    answered: bool = False,
+) -> bool:
+    """Keep what loading took, in bytes, to predict better: see `Calibration.observe`."""
+    memory = predict(header_of(path), context=context, slots=slots, embeddings=embeddings)
+    return Calibration().observe(
+        model_key(path),
+        memory,
+        took,
+        context=context,
+        slots=slots,
+        embeddings=embeddings,
+        answered=answered,
+    )
+
+
+def largest_context(
+    model: GGUFHeader | ModelCard,
+    available: int,
+    *,
+    trained: int,
+    slots: int,
+    embeddings: bool = False,
+    correction: int = 0,
+) -> int:
+    """The largest context, of at most `trained` tokens, with which all that the model may come to
+    take is within `available` bytes. 0 where none is. Raises ModelFileError."""
+
+    def fits(context: int) -> bool:
+        memory = predict(model, context=context, slots=slots, embeddings=embeddings)
+        return memory.most + correction <= available
+
+    if fits(trained):
+        return trained
+    low, high = 0, trained // STEP + 1  # in steps: fits, does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle * STEP) else (low, middle)
+    return low * STEP
+
+
+def header_of(path: Path) -> GGUFHeader:
+    """The file's header, read again only when the file has changed. Raises ModelFileError."""
+    try:
+        found = path.stat()
+    except OSError:
+        return read_header(path)  # which says what is wrong
+    return _header(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _header(path: Path, changed: int, size: int) -> GGUFHeader:
+    return read_header(path)
+
+
+def megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"

@@ -60,7 +60,7 @@ def test_the_session_is_read_and_not_written() -> None:
     before = default_sessions().history("s")
     decision = agent.decide("Cancel it", session="s")
     assert decision.calls
-    engine = agent._loader._engine
+    engine = agent._source.engine
     assert any("I mean order 7." in m.content for m in engine.requests[-1].messages)
     assert default_sessions().history("s") == before
     assert agent.chat("Well?", session="s") == "Yes."  # nor was it left busy

@@ -49,7 +49,7 @@ def agent_of(*script: Any, tools: Any = (order_status,), **config: Any) -> Agent
 
 
 def asked(agent: Agent) -> list[Request]:
-    requests: list[Request] = agent._loader._engine.requests
+    requests: list[Request] = agent._source.engine.requests
     return requests
 
 

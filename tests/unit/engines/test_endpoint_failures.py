@@ -24,15 +24,17 @@ from edgewright.domain.errors import (
 )
 from edgewright.domain.message import Message
 from edgewright.engines.openai import OpenAIEngine
+from edgewright.engines.retries import Retries
 
 pytestmark = pytest.mark.anyio
 
+ONCE = Retries(attempts=1)
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
 
 async def ask(url: str, *, stream: bool = True, timeout: float = 10.0, **of: Any) -> list[Chunk]:
-    engine = OpenAIEngine(url, "m", timeout=timeout)
+    engine = OpenAIEngine(url, "m", timeout=timeout, retries=ONCE)
     request = Request([Message("user", "Hi")], stream=stream, **of)
     async with aclosing(engine.generate(request)) as chunks:
         return [chunk async for chunk in chunks]

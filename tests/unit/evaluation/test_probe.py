@@ -182,7 +182,7 @@ def test_progress_is_told_after_each_decision() -> None:
 def test_where_native_calls_are_best_agents_load_the_model_for_them() -> None:
     def native_tools() -> bool:
         with_key = Agent(Config(model_alias=QWEN))
-        return with_key._loader._key[-1] is True  # type: ignore[index]
+        return with_key._source.local.native_tools
 
     assert not native_tools()
     way = Profile(calls="native")

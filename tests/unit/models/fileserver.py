@@ -39,6 +39,7 @@ class FileServer:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.redirects: dict[str, str] = {}
+        self.linked: dict[str, dict[str, str]] = {}  # what a hub says of a file as it redirects
         self.gates: dict[str, Gate] = {}
         self.cuts: dict[str, list[int]] = {}  # the next answers end after that many bytes
         self.statuses: dict[str, list[int]] = {}  # the next answers are these instead
@@ -93,7 +94,8 @@ class FileServer:
             )
         )
         if path in self.redirects:
-            return self._say(handler, 302, {"Location": self.redirects[path]})
+            told = self.linked.get(path, {})
+            return self._say(handler, 302, {"Location": self.redirects[path], **told})
         token = base64.b64encode(self.password.encode()).decode()
         if self.password and authorization != f"Basic {token}":
             return self._say(handler, 401, {"WWW-Authenticate": 'Basic realm="index"'})
@@ -152,6 +154,19 @@ class FileServer:
         """The source string of a hub file with that content."""
         self.files[f"/someone/some-model/resolve/abc123/{name}"] = data
         return f"hf:someone/some-model/{name}@abc123"
+
+    def add_large_file(self, data: bytes, name: str = "m.gguf", *, sha256: str = "") -> str:
+        """The source string of a file in the hub's large-file storage: the hub says its size and
+        checksum, `sha256` or the right one, and sends one on to another host."""
+        path = f"/someone/some-model/resolve/main/{name}"
+        self.files[f"/cdn/{name}"] = data
+        self.redirects[path] = f"http://localhost:{self.port}/cdn/{name}"
+        self.linked[path] = {
+            "X-Linked-Etag": f'"{sha256 or hashlib.sha256(data).hexdigest()}"',
+            "X-Linked-Size": str(len(data)),
+            "X-Repo-Commit": "0123456789abcdef0123456789abcdef01234567",
+        }
+        return f"hf:someone/some-model/{name}@main"
 
     # A package index.
 

@@ -51,7 +51,7 @@ def test_a_bad_source_is_refused_and_said(card: Card, source: str, says: str) ->
         {"size": 0},
         {"context": 0},
         {"template": "jinja"},
-        {"sources": []},
+        {"sources": [], "sha256": None},
         {"sources": [[]]},
         {"colour": "blue"},
     ],

@@ -117,11 +117,11 @@ def test_an_offline_agent_beside_an_online_one_stays_offline(program: Callable[[
             "Reach out."
             return outcome(lambda: socket.create_connection(("255.255.255.255", 9)))
 
-        guard._loader._engine.script = [{"tool": "reach", "arguments": {}}, "Tried."]
+        guard._source.engine.script = [{"tool": "reach", "arguments": {}}, "Tried."]
         call = {"tool": "ask_offline", "arguments": {}}
         online = Agent(engine=ScriptedEngine([call, "Well."]), tools=[ask_offline])
         online.chat("Go")
-        print(guard._loader._engine.requests[-1].messages[-1].content)
+        print(guard._source.engine.requests[-1].messages[-1].content)
         """
     ).output()
     assert "OfflineError" in said

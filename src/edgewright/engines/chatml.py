@@ -1,0 +1,43 @@
+"""Prompts in ChatML, the format of the Qwen and SmolLM families.
+
+Written here because a template that comes with a download is not trusted to build the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..domain.engine import Request
+from ..domain.message import Message
+
+END = "<|im_end|>\n"
+
+
+def chatml(messages: Sequence[Message]) -> str:
+    """The prompt. A trailing assistant message is left open, to be continued.
+
+    Control tokens in contents are made harmless, or a user could speak as the system.
+    """
+    text = _closed(messages)
+    if messages and messages[-1].role == "assistant":
+        return text.removesuffix(END)
+    return text + "<|im_start|>assistant\n"
+
+
+def beginnings(request: Request) -> list[str]:
+    """How the request's prompt begins, as far as it declares that that is fixed: the messages, and
+    then those with the opening of the next; the shortest first."""
+    fixed = _closed(request.messages[: request.prefix])
+    texts = [fixed] if fixed else []
+    if request.opening and request.prefix < len(request.messages):
+        message = request.messages[request.prefix]
+        texts.append(fixed + _open(message.role, message.content[: request.opening]))
+    return texts
+
+
+def _closed(messages: Sequence[Message]) -> str:
+    return "".join(_open(message.role, message.content) + END for message in messages)
+
+
+def _open(role: str, content: str) -> str:
+    return f"<|im_start|>{role}\n{content.replace('<|', '< |')}"

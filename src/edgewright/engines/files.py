@@ -1,0 +1,103 @@
+"""The file that an engine loads of a model: one that is here, or one made of what is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import EngineError
+from ..models.card import ModelCard
+from ..models.catalog import Catalog
+from ..models.convert import onnx_folder
+from ..models.gguf import read_header
+from ..models.store import Store
+
+Step = Callable[[str], object]  # told what is made, before it is
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of this machine: its GGUF file, and its card where a catalog has it."""
+
+    name: str
+    path: Path
+    card: ModelCard | None = None
+
+    @property
+    def quantization(self) -> str:
+        return self.card.quantization if self.card else read_header(self.path).quantization
+
+
+def file_for(engine: Any, model: Model) -> Path | None:
+    """The file of the model that this engine class loads, if it is here: the model's own, else
+    the same in another quantization. Raises ModelFileError for a file that is damaged."""
+    for kind in engine.formats:
+        if kind == "gguf":
+            for path in _quantizations(engine, model):
+                if _reads(engine, path):
+                    return path
+        elif kind == "onnx" and model.card and (made := onnx_folder(model.card)):
+            return made
+    return None
+
+
+def make_file(engine: Any, model: Model, store: Store, say: Step = lambda what: None) -> Path:
+    """`file_for`, made first where it has to be: it is kept for the next time.
+
+    Raises EngineError where the engine takes nothing that can be made of a GGUF file, and
+    ModelError and its kinds where making it fails.
+    """
+    if path := file_for(engine, model):
+        return path
+    from ..models.quantize import card_of_file, quantize
+
+    level = getattr(engine, "prefers", "")
+    if "gguf" in engine.formats and level:
+        say(f"quantizing {model.name} to {level}")
+        made = quantize(model.card or card_of_file(model.path), model.path, level, store)
+        if _reads(engine, made.path):
+            return made.path
+        raise EngineError(f"{engine.name} does not read {model.name}, not at {level} either.")
+    if "onnx" in engine.formats:
+        from ..models.convert import convert
+        from .agreement import check_onnx
+        from .onnx_model import builder_provider
+
+        say(f"converting {model.name} to ONNX")
+        card, hardware = model.card or card_of_file(model.path), builder_provider()
+        return convert(card, model.path, store, provider=hardware, check=check_onnx).path
+    kinds = ", ".join(engine.formats) or "no files"
+    raise EngineError(
+        f"{engine.name} loads {kinds}; {model.name} is a GGUF file that it does not read.",
+        hint="Give it a folder of its own format, or start its server with the model.",
+    )
+
+
+def file_key(path: Path) -> str:
+    """What changes when the file, or a file in the folder, does."""
+    path = path.resolve()
+    if path.name.startswith("sha256-"):  # in the store: named by what is in it
+        return path.name
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    about = [file.stat() for file in files]
+    newest = max((one.st_mtime_ns for one in about), default=0)
+    return f"{path}:{sum(one.st_size for one in about)}:{newest}"
+
+
+def _quantizations(engine: Any, model: Model) -> Iterator[Path]:
+    yield model.path
+    if model.card is None:
+        return
+    store, catalog = Store(), Catalog.default()
+    preferred = f"{model.card.alias}-{getattr(engine, 'prefers', '')}".lower()
+    aliases = [card.alias for card in model.card.all()[1:]]
+    for alias in dict.fromkeys([preferred, *aliases]):
+        if (card := catalog.find(alias)) and (path := store.path(card)):
+            yield path
+
+
+def _reads(engine: Any, path: Path) -> bool:
+    reads = getattr(engine, "reads", None)
+    return reads is None or bool(reads(read_header(path)))

@@ -1,0 +1,68 @@
+"""Writing to disk so that what is there is whole, and saying why when it cannot be written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..domain.errors import DiskFullError, StorageError, StorageReadOnlyError
+
+_UNWRITABLE = frozenset(
+    {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+)
+
+
+@contextlib.contextmanager
+def storage_errors(what: str, *, full: str = "Free some space and try again.") -> Iterator[None]:
+    """The one place where the file system's errors become ours. `what` is being written, as in
+    "the model store /x"; `full` is the hint for when the disk is full.
+
+    Raises DiskFullError, StorageReadOnlyError, and StorageError for any other OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"the disk of {what} is full: {error}", hint=full) from error
+        if error.errno in _UNWRITABLE:
+            raise StorageReadOnlyError(
+                f"{what} cannot be written: {error}",
+                hint="Give this user the right to write there, or set EDGEWRIGHT_HOME.",
+            ) from error
+        raise StorageError(f"{what} failed: {error}") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a small file so that a reader, and a power cut, find all of it or none. Raises
+    OSError."""
+    scratch = path.with_suffix(f".{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Makes what was written to the file survive a power cut. Raises OSError."""
+    with path.open("rb") as file, contextlib.suppress(PermissionError):  # Windows: opened to read
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename survive a power cut, where folders can be synced."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,200 @@
+"""A model of this machine, to be leased: its file, and the ways to load it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import psutil
+
+from ..domain.engine import Chunk, Engine, Request
+from ..domain.errors import MemoryBudgetError, ModelNotPulledError
+from ..domain.event import Event, ModelLoaded
+from ..engines.llama_cpp import LlamaCppEngine
+from .calibration import model_key
+from .fit import expected, header_of, megabytes, observe
+from .memory import mapped
+from .plan import Option
+from .residency import Lease, Residency, Way
+from .resources import ResourceConfig
+
+SLOTS = 4  # requests the embedded engine batches at once
+LEAST_CONTEXT = 2048  # tokens; an agent's prompts do not fit into less
+
+_pristine = True  # nothing was loaded into this process yet
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A model's file, and those of it in smaller quantizations, which may serve where it does not
+    fit; the largest first, each with its quantization's name."""
+
+    path: Path
+    quantization: str = ""
+    smaller: tuple[tuple[str, Path], ...] = ()
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """The model `name`, to be loaded into this process.
+
+    `files` finds its files, and may take its time: it may pull. `context` is tokens a request.
+    `adapters` are the LoRA adapters over it that requests may name; `threads` is asked at each
+    load, and `warm` is the folder for computed prefixes.
+    """
+
+    name: str
+    files: Callable[[], Files]
+    context: int
+    embeddings: bool = False
+    native_tools: bool = False
+    adapters: Callable[[], Mapping[str, Path]] = dict
+    threads: Callable[[], int | None] = lambda: None
+    warm: Path | None = None
+    # What was found out, until a load fails: a model in memory needs no file on the disk.
+    _known: dict[object, list[Way]] = field(default_factory=dict, init=False, repr=False)
+
+    def ways(self, resources: ResourceConfig) -> list[Way]:
+        """The ways to load it, the best first: fewer requests at once, then a smaller
+        quantization, then less context. Only those within the `resources` of one agent.
+
+        Raises ModelError: no file, a file that is no model, MemoryBudgetError when none is within.
+        """
+        asked = (resources.max_memory_usage, resources.when_too_large, *sorted(self.adapters()))
+        if asked not in self._known:
+            self._known[asked] = self._ways(resources)
+        return self._known[asked]
+
+    def _ways(self, resources: ResourceConfig) -> list[Way]:
+        files = self.files()
+        quantizations = [(files.quantization, files.path), *files.smaller]
+        contexts = [self.context]
+        while resources.when_too_large == "shrink" and contexts[-1] // 2 >= LEAST_CONTEXT:
+            contexts.append(contexts[-1] // 2)
+        ways = []
+        for context in contexts:
+            for quantization, path in quantizations:
+                for slots in (SLOTS, SLOTS // 2, 1):
+                    less = []
+                    if context < self.context:
+                        less.append(f"{context:,} instead of {self.context:,} tokens of context")
+                    if path != files.path:
+                        less.append(f"{quantization} instead of {files.quantization}")
+                    if slots < SLOTS:
+                        less.append(f"{slots} instead of {SLOTS} requests at once")
+                    ways.append(self._way(path, context, slots, ", ".join(less)))
+        if resources.when_too_large == "refuse":
+            ways = ways[:1]
+        most = resources.max_memory_usage
+        within = [way for way in ways if most is None or way.option.memory <= most]
+        if not within:
+            least = min(ways, key=lambda way: way.option.memory)
+            raise MemoryBudgetError(
+                f"{least.needs}; the agent may use {megabytes(most or 0)}.",
+                hint="Raise Config(resources=ResourceConfig(max_memory_usage=…)), or use a smaller "
+                "model: `edgewright fit` shows which.",
+            )
+        return within
+
+    def _way(self, path: Path, context: int, slots: int, note: str) -> Way:
+        adapters = dict(self.adapters())
+        memory = expected(path, context=context, slots=slots, embeddings=self.embeddings)
+        most = memory.most + sum(adapter.stat().st_size for adapter in adapters.values())
+        key = (str(path), self.embeddings, self.native_tools, tuple(sorted(adapters)))
+        load = partial(self._load, path, context, slots, adapters, memory.prompts)
+        takes = (
+            f"weights {megabytes(memory.weights)}, KV cache {megabytes(memory.cache)} for "
+            f"{slots} x {context} tokens"
+        )
+        return Way(Option(key, context, most), self.name, load, note, takes)
+
+    def _load(
+        self, path: Path, context: int, slots: int, adapters: Mapping[str, Path], prompts: int
+    ) -> Engine:
+        global _pristine
+        if not path.is_file():
+            self._known.clear()
+            raise ModelNotPulledError(
+                f"{self.name}: its file {path} is gone.",
+                hint=f"edgewright models pull {self.name}",
+            )
+        LlamaCppEngine.status()  # loads the library, which is not the model's
+        before = psutil.Process().memory_info().rss
+        engine = LlamaCppEngine(
+            path,
+            model=self.name,
+            context=context,
+            slots=slots,
+            threads=self.threads(),
+            embeddings=self.embeddings,
+            native_tools=self.native_tools,
+            adapters=adapters,
+            warm=self.warm,
+            identity=model_key(path),
+            prompts=prompts,
+            mapped=mapped(header_of(path)),
+        )
+        if _pristine and not adapters:  # after that, memory that was freed is taken first
+            took = psutil.Process().memory_info().rss - before
+            observe(path, took, context=context, slots=slots, embeddings=self.embeddings)
+        _pristine = False
+        return engine
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """An engine that applies the LoRA adapter of that name to every request."""
+
+    engine: Engine
+    adapter: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        return self.engine.generate(replace(request, adapter=self.adapter))
+
+
+@contextlib.asynccontextmanager
+async def leased(
+    model: LocalModel,
+    residency: Residency,
+    *,
+    resources: ResourceConfig,
+    patience: float,
+    emit: Callable[[Event], None],
+    turn: bool = True,
+    priority: int = 0,
+) -> AsyncIterator[Engine]:
+    """The model's engine, in memory for as long as the context lasts. Says ModelLoaded to `emit`
+    when it had to be loaded. Raises ModelError and EngineError and their kinds."""
+    ways = await anyio.to_thread.run_sync(model.ways, resources)
+    idle_after = resources.idle_seconds if resources.auto_unload_idle_models else None
+    lease: Lease
+    async with residency.lease(
+        ways, patience=patience, turn=turn, priority=priority, idle_after=idle_after
+    ) as lease:
+        if lease.loaded:
+            emit(
+                ModelLoaded(
+                    lease.name,
+                    lease.engine.context,
+                    lease.waited,
+                    lease.memory,
+                    lease.unloaded,
+                    lease.note,
+                )
+            )
+        yield lease.engine
+
+
+@contextlib.contextmanager
+def leased_here(model: LocalModel, residency: Residency, *, patience: float) -> Iterator[Engine]:
+    """`leased` for a thread that may wait."""
+    with residency.lease_here(model.ways(ResourceConfig()), patience=patience) as lease:
+        yield lease.engine

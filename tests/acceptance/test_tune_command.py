@@ -1,0 +1,94 @@
+"""`edgewright tune`: each engine measured, the quickest kept, and those that fail told of."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import plugs
+import pytest
+from commandline import CommandLine
+
+
+@pytest.fixture
+def plugged(cli: CommandLine) -> CommandLine:
+    """With engines of third parties: a quick one, one that hangs, one that is not installed."""
+    cli.env["PYTHONPATH"] = str(plugs.install(cli.folder / "plugs", "steady", "hanging", "absent"))
+    return cli
+
+
+def test_the_default_engine_is_measured_beside_others(plugged: CommandLine) -> None:
+    ended = plugged("tune", "smollm2-135m", "--engines", "llama_cpp,steady", "--json").well()
+    (found,) = ended.events
+    ours, theirs = (found["engines"][name] for name in ("llama_cpp", "steady"))
+    assert list(ours["prefill"]) == ["128", "512", "2048"]
+    assert all(rate > 0 for rate in ours["prefill"].values())
+    assert ours["quantization"] == "Q4_1" and ours["status"].startswith("xllamacpp")
+    assert ours["memory"] > 98_000_000  # the weights at least
+    assert ours["threads"] and ours["decode"] > 0 and ours["load"] > 0
+    # A question about a prompt just read costs less than reading it.
+    assert ours["question"] < 512 / ours["prefill"]["512"]
+    quickest = min(found["seconds"], key=lambda name: found["seconds"][name])
+    assert quickest == found["chosen"] == "steady"  # it does nothing, quickly
+    assert theirs["decode"] > ours["decode"]
+    assert Path(found["kept"]).parent == plugged.home / "tune"
+    kept = json.loads(Path(found["kept"]).read_text())
+    assert kept["engines"] == found["engines"] and kept["machine"] == found["machine"]
+
+
+def test_for_people_with_a_chart_and_an_engine_that_hangs(plugged: CommandLine) -> None:
+    ended = plugged(
+        "tune", "smollm2-135m", "--engines", "steady,hanging,absent", "--within", "6",
+        "--no-keep", "--chart", "speed.svg",
+    ).well()  # fmt: skip
+    assert "steady Q4_1" in ended.out and "█" in ended.out
+    assert "hanging could not be measured: it was ended: it took longer than 6 s" in ended.out
+    assert "absent: not installed" in ended.out and "pip install 'edgewright[absent]'" in ended.out
+    assert "Agents do best with steady" in ended.out
+    assert "steady: prefill 2048" in ended.err
+    assert not (plugged.home / "tune").exists()
+    drawn = xml.parse(plugged.folder / "speed.svg").getroot()
+    (bar,) = drawn.iter("{http://www.w3.org/2000/svg}rect")
+    assert bar.get("class") == "best"
+
+
+def test_nothing_to_measure_is_refused(cli: CommandLine) -> None:
+    told = cli.refused("config_invalid", "tune", "smollm2-135m", "--engines", "lama_cpp")
+    assert "Known: llama_cpp" in told
+    told = cli.refused("config_invalid", "tune", "all-minilm-l6-v2")
+    assert "cannot chat" in told
+    told = cli.refused("model_not_pulled", "tune", "phi-4-mini")
+    assert "edgewright models pull phi-4-mini" in told
+    cli.refused("model_file_invalid", "tune", "nothing.gguf")
+
+
+def test_the_doctor_tells_how_each_engine_stands(plugged: CommandLine) -> None:
+    told = plugged("doctor").well().out
+    assert "steady: works, Steady 1.0" in told
+    assert "absent: not installed: absent is not here" in told
+    assert "pip install 'edgewright[absent]'" in told
+    (found,) = plugged("doctor", "--json").well().events
+    assert found["engines"]["absent"]["state"] == "not installed"
+    assert found["engines"]["absent"]["works"] is False
+
+
+def test_the_doctor_says_which_engine_was_quicker_when_it_was_here(plugged: CommandLine) -> None:
+    figures = {
+        "status": "x", "at": "2026-11-22T10:00:00+00:00", "load": 1, "prefill": {"512": 84},
+        "decode": 17, "question": 0.1,
+    }  # fmt: skip
+    (machine,) = (
+        plugged("tune", "smollm2-135m", "--engines", "steady", "--no-keep", "--json").well().events
+    )
+    profile = {
+        "model": "qwen2.5-coder-0.5b",
+        "machine": machine["machine"],
+        "engines": {"llama_cpp": figures, "absent": {**figures, "prefill": {"512": 800}}},
+    }
+    (plugged.home / "tune").mkdir()
+    (plugged.home / "tune" / "qwen2.5-coder-0.5b.json").write_text(json.dumps(profile))
+    told = plugged("doctor").well().out
+    assert "faster   absent took 4.6 s for a turn here on 2026-11-22, llama_cpp 11.0 s" in told
+    (found,) = plugged("doctor", "--json").well().events
+    assert found["faster"]["absent"]["command"] == "pip install 'edgewright[absent]'"
