@@ -11,8 +11,9 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,7 +37,7 @@ from .domain.event import EngineSwitched, ModelChosen
 from .engines.breaker import Breaker
 from .residency.complexity import complexity
 from .residency.fit import memory_of
-from .residency.local import Adapted, Files, LocalModel, leased, leased_here
+from .residency.local import Adapted, Files, LocalModel, OtherEngine, leased, leased_here
 from .residency.power import PowerWatch
 from .residency.residency import InMemory, Residency
 from .residency.resources import ResourceConfig
@@ -55,6 +56,7 @@ EMBEDDING_MODEL = "all-minilm-l6-v2"  # ranks many tools by meaning, when it is 
 EMBEDDED_CONTEXT = 4096
 ENDPOINT_CONTEXT = 32_768
 AUTO = "auto"  # the model is chosen for each turn
+_OTHER_ENGINES = ("openvino_genai", "onnxruntime_genai", "mlx_lm")  # that load files in process
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 
 
@@ -206,21 +208,74 @@ class _Named:
         self.adapter = _adapter(config)
         self.local = _local(config, self.adapter, native_tools)
         self.model = self.local.name
+        self._choice: tuple[OtherEngine | None, str] | None = None
 
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
         resources = self.config.resources or ResourceConfig()
         if resources.power_management and models().resources.power_management:
             await anyio.to_thread.run_sync(_look_at_power, emit)
-        async with leased(
-            self.local,
-            models(),
-            resources=resources,
-            patience=self.config.timeout,
-            emit=emit,
-            priority=PRIORITIES[self.config.priority],
-        ) as engine:
+        if self._choice is None:
+            self._choice = await anyio.to_thread.run_sync(self._engine)
+            if self._choice[0]:
+                emit(ModelChosen(self.model, self._choice[1]))
+        other, _ = self._choice
+        async with contextlib.AsyncExitStack() as stack:
+            lease = partial(
+                leased,
+                residency=models(),
+                resources=resources,
+                patience=self.config.timeout,
+                emit=emit,
+                priority=PRIORITIES[self.config.priority],
+            )
+            try:
+                model = replace(self.local, other=other) if other else self.local
+                engine = await stack.enter_async_context(lease(model))
+            except EngineError as error:
+                if not other or self.config.model_provider != "auto":
+                    raise
+                # The one that runs everywhere is there to fall back on.
+                self._choice = None, ""
+                emit(EngineSwitched(self.model, self.model, DEFAULT_ENGINE, f"{error}"))
+                engine = await stack.enter_async_context(lease(self.local))
             yield Adapted(engine, self.adapter.name) if self.adapter else engine
+
+    def _engine(self) -> tuple[OtherEngine | None, str]:
+        """What to load the model with, where that is not llama.cpp, and why."""
+        provider = self.config.model_provider
+        special = self.adapter or self.local.native_tools
+        if provider == DEFAULT_ENGINE or (provider == "auto" and special):
+            return None, ""
+        if special:
+            raise ConfigError(
+                f"The engine {provider} takes no adapters and no native tools here.",
+                hint=f"Use model_provider={DEFAULT_ENGINE!r}.",
+            )
+        from .engines.choice import choose_engine, current
+        from .engines.files import Model, file_for, make_file
+        from .engines.present import Present, machine_key
+        from .engines.tuned import load_profile
+        from .models.catalog import Catalog
+        from .models.store import Store
+
+        model = Model(self.model, self.local.files().path, Catalog.default().find(self.model))
+        if provider != "auto":
+            cls = engine_class(provider)
+            assert cls is not None
+            return OtherEngine(provider, cls.open, make_file(cls, model, Store())), ""
+        profile = load_profile(self.model, machine_key())
+        if profile is None and not any(find_spec(name) for name in _OTHER_ENGINES):
+            return None, ""  # there is nothing to choose from
+        present = Present(model)
+        name, reason = choose_engine(self.model, profile, present)
+        cls = engine_class(name) if name != DEFAULT_ENGINE else None
+        path = file_for(cls, model) if cls and cls.formats else None
+        if cls is None or path is None:
+            return None, ""
+        seen = profile.engines.get(name) if profile else None
+        threads = seen.best_threads if seen and current(seen, present[name]) else None
+        return OtherEngine(name, cls.open, path, threads), reason
 
 
 class _Chosen:
@@ -268,10 +323,8 @@ class _Chosen:
 def _source(config: Config, endpoint: str, api_key: str, *, native_tools: bool = False) -> _Source:
     endpoint = endpoint or config.endpoint or ""
     provider = config.model_provider
-    if provider == "auto":
-        provider = "openai" if endpoint else DEFAULT_ENGINE
-    engine = engine_class(provider)
-    if endpoint or not engine.formats:
+    engine = engine_class("openai" if endpoint and provider == "auto" else provider)
+    if engine is not None and (endpoint or not engine.formats):
         return _Given(_connected(engine, config, endpoint, api_key))
     named = config.model_id or config.model_alias
     if named == AUTO or (config.task and not named):
@@ -509,6 +562,11 @@ def _connected(engine: EngineClass, config: Config, endpoint: str, api_key: str)
             f"{engine.name} runs in this process; it has no endpoint.",
             hint="Leave the endpoint out, or use model_provider='openai'.",
         )
+    if config.adapter:
+        raise ConfigError(
+            "An adapter cannot be applied at an endpoint.",
+            hint="Let the server load it, and give its name as Config(model_id=…).",
+        )
     host = urlsplit(endpoint).hostname
     if config.offline_mode and host and not egress.is_loopback(host):
         raise egress.refusal(host)
@@ -606,10 +664,13 @@ class EngineClass(Protocol):
     def status(self) -> str: ...
 
 
-def engine_class(name: str) -> EngineClass:
-    """The engine of that name, ours or a plug-in's. Raises ConfigError, EngineUnavailableError."""
+def engine_class(name: str) -> EngineClass | None:
+    """The engine of that name, ours or a plug-in's; None for "auto". Raises ConfigError,
+    EngineUnavailableError."""
     from importlib.metadata import entry_points
 
+    if name == "auto":
+        return None
     points = {point.name: point for point in entry_points(group="edgewright.engines")}
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)
@@ -624,17 +685,3 @@ def engine_class(name: str) -> EngineClass:
             f"The engine {name} cannot be loaded: {error}", hint="`edgewright doctor` says more."
         ) from error
     return found
-
-
-def engine_status() -> dict[str, dict[str, Any]]:
-    """For each engine by entry point: whether it works here, its version or why not."""
-    from importlib.metadata import entry_points
-
-    status: dict[str, dict[str, Any]] = {}
-    for point in sorted(entry_points(group="edgewright.engines"), key=lambda p: p.name):
-        try:
-            detail = point.load().status()
-            status[point.name] = {"works": True, "detail": detail}
-        except Exception as error:  # a plug-in may fail in any way; doctor says how
-            status[point.name] = {"works": False, "detail": f"{error}"}
-    return status

@@ -27,6 +27,7 @@ def test_doctor_in_json(shared_cli: CommandLine) -> None:
     assert {name for name, engine in found["engines"].items() if engine["works"]} == {
         "llama_cpp",
         "openai",
+        "llama_server",
         "scripted",
     }
     assert found["models"] == ["all-minilm-l6-v2", "qwen2.5-coder-0.5b", "smollm2-135m"]

@@ -6,9 +6,10 @@ import json
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
-import plugs
 import pytest
 from commandline import CommandLine
+
+import plugs
 
 
 @pytest.fixture

@@ -169,6 +169,7 @@ class BaseAgent:
                 temperature=config.temperature,
                 tool_format=config.tool_format,
                 stream=stream,
+                instructions=self._system(),
                 profile=self._profile(engine.model),
                 retriever=self._retriever,
                 without=config.acting_without,

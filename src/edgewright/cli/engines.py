@@ -51,17 +51,17 @@ PythonOption = Annotated[
 @app.command("list")
 def list_engines(json: JsonOption = False) -> None:
     """Every engine, and whether it works here."""
-    from ..runtime import engine_status
+    from ..engines.present import standings
 
     output.Mode.json = json
-    found = engine_status()
+    found = standings()
     if json:
-        output.emit(found)
+        output.emit({one.name: {"state": one.state, "detail": one.detail} for one in found})
         return
-    for name, status in found.items():
-        mark = "[green]works[/green]" if status["works"] else "[red]does not work[/red]"
-        output.out.print(f"{name:<14} {mark}  ", end="")
-        output.out.print(status["detail"], markup=False)
+    for one in found:
+        color = "green" if one.works else "yellow"
+        output.out.print(f"{one.name:<14} [{color}]{one.state}[/{color}]  ", end="")
+        output.out.print(one.detail, markup=False)
 
 
 @vllm.command()

@@ -137,7 +137,7 @@ class LlamaCppEngine:
             connections=slots * 2,
         )
         self._api = self._speaking(_Completions)
-        self._slots = Slots(slots, adapters=bool(self.adapters))
+        self._slots = Slots(slots, adapters=bool(self.adapters), stores=prompts >= 1 << 20)
         self._warm: Warm | None = None
         if files is not None:
             base = [identity or _identity(path), llama_server.library().__version__, context]

@@ -39,14 +39,15 @@ class Slot:
 class Slots:
     """The `count` slots of a server, to be used from any number of threads and event loops.
 
-    Without `adapters` the server keeps what a slot held when it gets something else to hold.
+    With room for it (`stores`) the server keeps what a slot held when it gets something else to
+    hold; with `adapters` it does not, for it would not keep them apart.
     """
 
-    def __init__(self, count: int, *, adapters: bool = False) -> None:
+    def __init__(self, count: int, *, adapters: bool = False, stores: bool = True) -> None:
         self._lock = threading.Lock()
         self._free = [Slot(n, applied=None if adapters else "") for n in range(count)]
         self._waiting: deque[Future[Slot]] = deque()
-        self._aside: deque[str] = deque(maxlen=0 if adapters else REMEMBERED)
+        self._aside: deque[str] = deque(maxlen=REMEMBERED if stores and not adapters else 0)
         self._turn = 0
 
     @asynccontextmanager

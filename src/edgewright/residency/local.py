@@ -15,10 +15,11 @@ import psutil
 from ..domain.engine import Chunk, Engine, Request
 from ..domain.errors import MemoryBudgetError, ModelNotPulledError
 from ..domain.event import Event, ModelLoaded
+from ..domain.setup import Setup
 from ..engines.llama_cpp import LlamaCppEngine
 from .calibration import model_key
 from .fit import expected, header_of, megabytes, observe
-from .memory import mapped
+from .memory import mapped, predict
 from .plan import Option
 from .residency import Lease, Residency, Way
 from .resources import ResourceConfig
@@ -39,13 +40,23 @@ class Files:
     smaller: tuple[tuple[str, Path], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class OtherEngine:
+    """An engine in place of llama.cpp, with the file of the model that it loads."""
+
+    name: str
+    open: Callable[[Setup], Engine]
+    path: Path
+    threads: int | None = None
+
+
 @dataclass(frozen=True)
 class LocalModel:
     """The model `name`, to be loaded into this process.
 
     `files` finds its files, and may take its time: it may pull. `context` is tokens a request.
     `adapters` are the LoRA adapters over it that requests may name; `threads` is asked at each
-    load, and `warm` is the folder for computed prefixes.
+    load, and `warm` is the folder for computed prefixes. `other` loads it in place of llama.cpp.
     """
 
     name: str
@@ -56,6 +67,7 @@ class LocalModel:
     adapters: Callable[[], Mapping[str, Path]] = dict
     threads: Callable[[], int | None] = lambda: None
     warm: Path | None = None
+    other: OtherEngine | None = None
     # What was found out, until a load fails: a model in memory needs no file on the disk.
     _known: dict[object, list[Way]] = field(default_factory=dict, init=False, repr=False)
 
@@ -72,7 +84,9 @@ class LocalModel:
 
     def _ways(self, resources: ResourceConfig) -> list[Way]:
         files = self.files()
-        quantizations = [(files.quantization, files.path), *files.smaller]
+        quantizations = [(files.quantization, files.path)]
+        if self.other is None:
+            quantizations += files.smaller
         contexts = [self.context]
         while resources.when_too_large == "shrink" and contexts[-1] // 2 >= LEAST_CONTEXT:
             contexts.append(contexts[-1] // 2)
@@ -102,6 +116,8 @@ class LocalModel:
         return within
 
     def _way(self, path: Path, context: int, slots: int, note: str) -> Way:
+        if self.other is not None:
+            return self._other_way(self.other, path, context, slots, note)
         adapters = dict(self.adapters())
         memory = expected(path, context=context, slots=slots, embeddings=self.embeddings)
         most = memory.most + sum(adapter.stat().st_size for adapter in adapters.values())
@@ -112,6 +128,25 @@ class LocalModel:
             f"{slots} x {context} tokens"
         )
         return Way(Option(key, context, most), self.name, load, note, takes)
+
+    def _other_way(
+        self, engine: OtherEngine, path: Path, context: int, slots: int, note: str
+    ) -> Way:
+        # Its weights, and what it makes of them while it loads; the rest as llama.cpp has it.
+        files = [file for file in engine.path.rglob("*") if file.is_file()] or [engine.path]
+        weights = sum(file.stat().st_size for file in files)
+        memory = predict(header_of(path), context=context, slots=slots, prompts=0)
+        most = 2 * weights + memory.most - memory.weights
+        setup = Setup(
+            self.name,
+            path=engine.path,
+            context=context,
+            slots=slots,
+            threads=engine.threads or self.threads(),
+        )
+        takes = f"by {engine.name}: weights {megabytes(weights)}, twice while it loads them"
+        key = (engine.name, str(engine.path))
+        return Way(Option(key, context, most), self.name, partial(engine.open, setup), note, takes)
 
     def _load(
         self, path: Path, context: int, slots: int, adapters: Mapping[str, Path], prompts: int

@@ -85,8 +85,9 @@ async def test_what_the_server_no_longer_has_is_not_counted_on() -> None:
     assert not slots.aside(SEA + "Hello.", 20)
 
 
-async def test_with_adapters_nothing_is_taken_to_be_put_aside() -> None:
-    slots = Slots(1, adapters=True)
+@pytest.mark.parametrize("how", [{"adapters": True}, {"stores": False}])
+async def test_where_the_server_keeps_nothing_aside_that_is_known(how: dict[str, bool]) -> None:
+    slots = Slots(1, **how)
     await use(slots, SEA)
     await use(slots, LAW)
     assert not slots.aside(SEA, 20)

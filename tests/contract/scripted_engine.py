@@ -1,0 +1,15 @@
+"""The engine that says what it was told to, for the contract suite. It is asked what can be asked of
+an engine that has no model."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgewright.engines.scripted import ScriptedEngine
+
+MODEL = False
+
+
+@pytest.fixture
+def scripted() -> ScriptedEngine:
+    return ScriptedEngine(["The sea is wide. The sea is deep."], loop=True, context=4096)
