@@ -3,7 +3,7 @@ PY  := .venv/bin/python
 OK  := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: demo test test-slow models check bench format lock clean
+.PHONY: demo test test-slow test-engines models check bench format lock clean
 
 demo: $(OK)
 	@$(PY) -m apps.customer_service.demo
@@ -13,6 +13,10 @@ test: $(OK) models
 
 test-slow: $(OK) models
 	$(PY) -m pytest -m slow
+
+# Each heavy engine in .venv-engines/NAME. Some only: make test-engines ENGINES="openvino ollama"
+test-engines: $(OK) models
+	$(PY) -m tests.contract.run $(ENGINES)
 
 models: $(OK)
 	@$(BIN)/edgewright models pull qwen2.5-coder-0.5b smollm2-135m all-minilm-l6-v2

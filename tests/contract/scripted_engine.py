@@ -1,5 +1,5 @@
-"""The engine that says what it was told to, for the contract suite. It is asked what can be asked of
-an engine that has no model."""
+"""The engine that says what it was told to, for the contract suite. It has no model, and is asked
+what can be asked of such."""
 
 from __future__ import annotations
 

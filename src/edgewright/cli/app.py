@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, bundle, chat, doctor, engines, evaluate, fit, models, quantize, tune
+from . import bench, bundle, chat, convert, doctor, engines, evaluate, fit, models, quantize, tune
 
 app = typer.Typer(
     name="edgewright",
@@ -18,6 +18,7 @@ app.command()(chat.chat)
 app.command()(doctor.doctor)
 app.command()(fit.fit)
 app.command()(tune.tune)
+models.app.command()(convert.convert)
 models.app.command()(quantize.quantize)
 models.app.command("export")(bundle.export_models)
 models.app.command("import")(bundle.import_models)

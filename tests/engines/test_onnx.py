@@ -1,0 +1,330 @@
+"""The onnx engine beyond the contract: what it refuses, what it leaves alone, how it shares the
+process. With a real model; collected only where ONNX Runtime GenAI is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("onnxruntime_genai")
+pytest.importorskip("llguidance")
+sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
+
+from onnx_engine import onnx_path  # noqa: F401  # a fixture
+
+from edgewright.acting.actor import Actor
+from edgewright.acting.profile import Profile
+from edgewright.domain.engine import Chunk, Request
+from edgewright.domain.errors import (
+    EngineError,
+    EngineUnavailableError,
+    ModelFileError,
+)
+from edgewright.domain.message import Message
+from edgewright.domain.setup import Setup
+from edgewright.engines.agreement import PIECES, agreement, check_onnx
+from edgewright.engines.llama_cpp import LlamaCppEngine
+from edgewright.engines.onnx import OnnxEngine
+from edgewright.engines.onnx_api import Generator
+from edgewright.engines.onnx_model import CONFIG, Folder, Slots, builder_provider, providers
+from edgewright.models.catalog import Catalog
+from edgewright.models.convert import ConvertError, onnx_folder
+from edgewright.models.store import Store
+
+pytestmark = pytest.mark.anyio
+
+HELLO = [Message("user", "Write two lines on the sea.")]
+can_convert = pytest.mark.skipif(
+    any(not importlib.util.find_spec(name) for name in ("torch", "transformers", "onnx_ir")),
+    reason="the packages that convert are not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def engine(onnx_path: Path) -> Iterator[OnnxEngine]:  # noqa: F811
+    engine = OnnxEngine(onnx_path, context=2048, slots=2)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def copied(onnx_path: Path, tmp_path: Path) -> Path:  # noqa: F811
+    """A folder of links to the model's files, to take something away from."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in onnx_path.iterdir():
+        (folder / file.name).symlink_to(file)
+    return folder
+
+
+async def answer(engine: OnnxEngine, request: Request) -> tuple[str, Chunk]:
+    async with aclosing(engine.generate(request)) as chunks:
+        told = [chunk async for chunk in chunks]
+    return "".join(chunk.text for chunk in told), told[-1]
+
+
+# Folders
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", CONFIG, "model.onnx"])
+def test_a_folder_that_lacks_a_file_is_refused_with_the_way_to_a_whole_one(
+    copied: Path, name: str
+) -> None:
+    (copied / name).unlink()
+    with pytest.raises(ModelFileError, match=f"there is no {name}") as caught:
+        OnnxEngine(copied)
+    assert "edgewright models convert" in caught.value.hint
+
+
+def test_a_file_or_nothing_at_all_is_refused(smollm_path: Path, tmp_path: Path) -> None:
+    for path in (smollm_path, tmp_path / "nowhere"):
+        with pytest.raises(ModelFileError, match="is not a folder"):
+            OnnxEngine(path)
+    with pytest.raises(EngineError, match="none is given") as caught:
+        OnnxEngine.open(Setup("smollm2-135m"))
+    assert "edgewright models convert smollm2-135m --to onnx" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"model": {"decoder": 3}}'])
+def test_a_configuration_that_makes_no_sense_is_refused(copied: Path, text: str) -> None:
+    (copied / CONFIG).unlink()
+    (copied / CONFIG).write_text(text)
+    with pytest.raises(ModelFileError):
+        OnnxEngine(copied)
+
+
+def test_a_graph_outside_of_the_folder_is_not_loaded(copied: Path) -> None:
+    config = json.loads((copied / CONFIG).read_text())
+    config["model"]["decoder"]["filename"] = "../model/model.onnx"
+    (copied / CONFIG).unlink()
+    (copied / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(ModelFileError, match=r"\.\./model/model\.onnx"):
+        OnnxEngine(copied)
+
+
+def test_a_damaged_graph_is_an_error_of_ours(copied: Path) -> None:
+    (copied / "model.onnx").unlink()
+    (copied / "model.onnx").write_bytes(b"\x08\x0anothing")
+    with pytest.raises(EngineError, match="ONNX Runtime"):
+        OnnxEngine(copied)
+
+
+# Hardware
+
+
+def test_it_says_what_it_can_compute_on() -> None:
+    assert providers()[-1] == "CPU"
+    assert OnnxEngine.status().startswith("onnxruntime-genai 0.")
+    assert "providers: " in OnnxEngine.status() and OnnxEngine.status().endswith("CPU")
+
+
+def test_the_fastest_hardware_that_is_there_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ["CPUExecutionProvider", "DmlExecutionProvider", "QNNExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: listed)
+    assert providers() == ["DML", "QNN", "CPU"]
+    assert builder_provider() == "dml"
+    listed.append("CUDAExecutionProvider")
+    assert (providers()[0], builder_provider()) == ("cuda", "cuda")
+    listed[:] = ["CPUExecutionProvider", "QNNExecutionProvider"]  # the builder knows no QNN
+    assert builder_provider() == "cpu"
+
+
+def test_a_folder_for_hardware_that_is_not_here_is_refused(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((copied / CONFIG).read_text())
+    config["model"]["decoder"]["session_options"]["provider_options"] = [{"cuda": {}}]
+    (copied / CONFIG).unlink()
+    (copied / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(EngineUnavailableError, match="made for cuda") as caught:
+        OnnxEngine(copied)
+    assert caught.value.hint
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    assert Folder(copied).provider == "cuda"
+
+
+def test_the_window_is_no_larger_than_the_models(onnx_path: Path) -> None:  # noqa: F811
+    engine = OnnxEngine(onnx_path, context=1_000_000)
+    assert engine.context == 8192
+    engine.close()
+
+
+# The acting layer's best way
+
+
+def test_agents_may_take_steps_on_it(engine: OnnxEngine) -> None:
+    assert Actor(engine, profile=Profile(calls="python"))._takes_steps
+
+
+def test_its_tokens_are_the_bytes_of_the_text(engine: OnnxEngine) -> None:
+    tokens = engine._tokenizer.encode("".join(PIECES))
+    assert b"".join(engine._tokenizer.tokens[n] for n in tokens).decode() == "".join(PIECES)
+
+
+async def test_it_answers_as_the_file_does_by_llama_cpp(
+    engine: OnnxEngine, smollm_path: Path
+) -> None:
+    original = LlamaCppEngine(smollm_path, context=2048, slots=1)
+    assert 0.65 < await agreement(engine, original) < 0.99  # 4 bits are not the file's
+    assert await agreement(original, original) > 0.99
+    original.close()
+
+
+def test_a_folder_of_another_model_does_not_pass_the_check(
+    onnx_path: Path,  # noqa: F811
+    qwen_path: Path,
+) -> None:
+    with pytest.raises(ConvertError, match="agrees to 0%"):
+        check_onnx(onnx_path, qwen_path)
+
+
+# In the process
+
+
+async def test_the_event_loop_goes_on_while_a_prompt_is_computed(engine: OnnxEngine) -> None:
+    """The library's own Python classes hold the interpreter's lock meanwhile."""
+    said = [Message("user", " ".join(f"{n} came late." for n in range(200)))]
+    task = asyncio.create_task(answer(engine, Request(said, max_tokens=1)))
+    longest, last = 0.0, time.perf_counter()
+    while not task.done():
+        await asyncio.sleep(0.002)
+        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    _, end = task.result()
+    assert end.usage is not None and end.usage.prompt > 1000
+    assert longest < end.prefill_seconds / 4
+
+
+async def test_more_requests_than_slots_wait_for_their_turn(engine: OnnxEngine) -> None:
+    names = ["one", "two", "three", "four", "five"]
+    requests = [
+        Request([Message("user", "Go.")], schema={"type": "string", "enum": [name]})
+        for name in names
+    ]
+    told = await asyncio.gather(*(answer(engine, request) for request in requests))
+    assert [json.loads(text) for text, _ in told] == names
+    assert engine.busy == 0
+
+
+async def test_after_a_failure_nothing_that_was_computed_is_trusted(
+    engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = await answer(engine, Request(HELLO, max_tokens=12))
+
+    def fail(self: Generator, tokens: object) -> None:
+        raise EngineError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Generator, "append", fail)
+        with pytest.raises(EngineError, match="out of memory"):
+            await answer(engine, Request(HELLO, max_tokens=12))
+    after, last = await answer(engine, Request(HELLO, max_tokens=12))
+    assert after == before
+    assert last.usage is not None and last.usage.cached < last.usage.prompt / 2
+
+
+def test_a_slot_that_holds_the_beginning_is_preferred_to_the_one_unused_longest(
+    engine: OnnxEngine,
+) -> None:
+    slots: Slots = engine._computed  # type: ignore[assignment]
+    held = slots.take([1, 2, 3, 4], 10)
+    assert held is not None
+    slots.computed(held, [1, 2, 3, 4])
+    (first,) = held.pages
+    slots.give_back(held)
+    again = slots.take([1, 2, 3, 9], 10)
+    assert again is not None and (again.pages, again.cached) == ([first], 3)
+    other = slots.take([1, 2, 3, 4], 10)
+    assert other is not None and other.pages != [first]
+    assert slots.take([1], 10) is None  # both are taken
+    slots.give_back(again), slots.give_back(other)
+
+
+def test_closing_gives_the_memory_back(onnx_path: Path) -> None:  # noqa: F811
+    def resident() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    def once() -> tuple[int, int, int]:
+        before = resident()
+        engine = OnnxEngine(onnx_path, context=2048, slots=1)
+        asyncio.run(answer(engine, Request(HELLO, max_tokens=4)))
+        loaded = resident()
+        engine.close()
+        return before, loaded, resident()
+
+    once()  # what the library keeps for good
+    before, loaded, after = once()
+    assert loaded - before > 100e6
+    assert after - before < 0.2 * (loaded - before)
+
+
+async def test_a_closed_engine_says_that_it_is_closed(onnx_path: Path) -> None:  # noqa: F811
+    engine = OnnxEngine(onnx_path, context=256, slots=1)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineUnavailableError, match="closed"):
+        await answer(engine, Request(HELLO))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere its traces are kept elsewhere")
+def test_nothing_is_noted_down_for_microsoft(onnx_path: Path, tmp_path: Path) -> None:  # noqa: F811
+    """From 1.29 on the runtime keeps a database of events and looks up where to send them."""
+    switches = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "GITHUB_ACTIONS")
+    environment = {name: value for name, value in os.environ.items() if name not in switches}
+
+    def noted(code: str) -> set[str]:
+        folder = tmp_path / str(len(code))
+        told = environment | {"XDG_CACHE_HOME": str(folder), "HOME": str(folder)}
+        subprocess.run([sys.executable, "-c", code, str(onnx_path)], env=told, check=True)
+        return {path.suffix for path in folder.rglob("*") if path.is_file()}
+
+    ours = "from edgewright.engines.onnx import OnnxEngine; import sys; OnnxEngine(sys.argv[1])"
+    theirs = "import onnxruntime_genai, sys; onnxruntime_genai.Model(sys.argv[1])"
+    assert ".db" in noted(theirs)  # else this would show nothing
+    assert noted(ours) == set()
+
+
+# Making a folder
+
+
+@can_convert
+def test_a_killed_conversion_leaves_nothing_that_is_used_and_its_child_ends(
+    home_with_models: Path,
+) -> None:
+    code = """
+from edgewright.models.catalog import Catalog
+from edgewright.models.convert import convert
+from edgewright.models.store import Store
+card = Catalog.default().get("smollm2-135m")
+convert(card, Store().path(card), Store(), progress=lambda *step: print(*step, flush=True))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("reading")
+    (child,) = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    card = Catalog.default().get("smollm2-135m")
+    assert onnx_folder(card) is None
+    assert [path.name for path in (Store().root / "converted").glob("smollm*")] == []
+    psutil.wait_procs([child], timeout=120)
+    assert not child.is_running()
+    left = list((Store().root / "converted").glob(".converting-*"))
+    assert len(left) == 1  # which the next conversion removes
+    shutil.rmtree(left[0])
