@@ -202,7 +202,8 @@ def main() -> None:
     for alias in (BASE, "qwen2.5-coder-0.5b"):
         seen = apart("cycles", alias, given.cycles)
         first, last = seen["after"][0] - seen["never"], seen["after"][-1] - seen["never"]
-        rows.append([alias, *(f"{n / 1e6:,.0f}" for n in (seen["never"], seen["peak"], first, last))])
+        numbers = (seen["never"], seen["peak"], first, last)
+        rows.append([alias, *(f"{n / 1e6:,.0f}" for n in numbers)])
     done()
     heads = ["model", "never loaded, MB", "most, MB", "more after the 1st", "after the last"]
     failed = {k: v for k, v in under.items() if k.endswith("Error")}

@@ -12,25 +12,32 @@ from pathlib import Path
 import pytest
 
 from edgewright.engines.foundry_local import FoundryLocalEngine
+from edgewright.models.store import Store, home
 
 CONTEXT = 4096
+MODEL = "smollm2-135m"
+USERS_HOME = home()  # before any test changes the environment
+KNOWN = {
+    "test_tools_given_to_an_engine_reach_the_model": "refused without a hint",
+    "test_a_prefix_seen_before_is_not_computed_again": "its sessions begin anew each time",
+    "test_cancelling_in_the_middle_of_a_long_prompt_frees_the_engine": "the library reads a prompt "
+    "to its end once it has begun (not run)",
+}
 
 
 @pytest.fixture(scope="session")
 def onnx_path() -> Path:
     """SmolLM2 as a folder of ONNX Runtime GenAI: made before, in another environment, for
     making one needs torch."""
-    from conftest import SMOLLM, USERS_HOME
     from edgewright.models.catalog import Catalog
     from edgewright.models.convert import onnx_folder
-    from edgewright.models.store import Store
 
     given = os.environ.get("EDGEWRIGHT_TEST_ONNX")
-    card, store = Catalog.default().get(SMOLLM), Store(USERS_HOME / "models")
+    card, store = Catalog.default().get(MODEL), Store(USERS_HOME / "models")
     folder = Path(given) if given else onnx_folder(card, store)
     if folder is None or not folder.is_dir():
         pytest.fail(
-            f"First: edgewright models convert {SMOLLM} --to onnx (needs 'edgewright[onnx]'), or "
+            f"First: edgewright models convert {MODEL} --to onnx (needs 'edgewright[onnx]'), or "
             "set EDGEWRIGHT_TEST_ONNX to what it made.",
             pytrace=False,
         )

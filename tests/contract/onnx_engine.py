@@ -13,8 +13,15 @@ from pathlib import Path
 import pytest
 
 from edgewright.engines.onnx import OnnxEngine
+from edgewright.models.store import Store, home
 
 CONTEXT = 4096
+KNOWN = {
+    "test_tools_given_to_an_engine_reach_the_model": "left out in silence; acting gives them "
+    "to none that has not declared native tools",
+}
+MODEL = "smollm2-135m"
+USERS_HOME = home()  # before any test changes the environment
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +29,10 @@ def onnx_path(smollm_path: Path) -> Path:
     """SmolLM2 as a folder for ONNX Runtime."""
     if given := os.environ.get("EDGEWRIGHT_TEST_ONNX"):
         return Path(given)
-    from conftest import SMOLLM, USERS_HOME
     from edgewright.models.catalog import Catalog
     from edgewright.models.convert import convert, onnx_folder
-    from edgewright.models.store import Store
 
-    store, card = Store(USERS_HOME / "models"), Catalog.default().get(SMOLLM)
+    store, card = Store(USERS_HOME / "models"), Catalog.default().get(MODEL)
     return onnx_folder(card, store) or convert(card, smollm_path, store).path
 
 

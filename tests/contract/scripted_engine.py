@@ -7,7 +7,7 @@ import pytest
 
 from edgewright.engines.scripted import ScriptedEngine
 
-MODEL = False
+HAS_MODEL = False
 
 
 @pytest.fixture

@@ -1,0 +1,167 @@
+"""The agent, as a configuration makes it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ..acting import Profile, Retriever
+from ..agent.agent import BaseAgent, Function
+from ..agent.config import DEFAULT_MODEL, Config
+from ..agent.supply import Supply
+from ..agent.turn import Emit
+from ..domain.engine import Engine
+from ..domain.errors import EngineError, ModelError
+from ..domain.event import EngineSwitched
+from ..engines.breaker import Breaker
+from ..residency.local import LocalModel, leased
+from ..residency.resources import ResourceConfig
+from ..tools import Tool
+from ..tools.toolset import Approval
+from .files import embedding_card, files_of
+from .shared import agents, can_act, default_sessions, models, profile_for
+from .sources import Given, Source, source_for
+
+
+class ModelWarning(UserWarning):
+    """The model is not up to what the agent is for."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One of those that an agent may run on, in its line."""
+
+    source: Source
+    breaker: Breaker
+
+
+class Agent(BaseAgent):
+    """An agent on a small language model.
+
+    `config` says which model and how; `model_endpoint` and `api_key` point at any
+    OpenAI-compatible endpoint instead of the embedded engine, and `engine` at one of your own.
+    `tools` are functions or `Tool`s, `instructions` the system message, `approval(call)` is
+    asked before each call. `profile` is how to make the model act, in place of what is known of it.
+    A model that is not on disk is pulled on first use, unless offline. One that cannot choose tools
+    is used as it is, with a ModelWarning when the agent has tools. A model is in memory from
+    the first turn that needs it until it is idle for long or has to make room: see
+    `set_resources`.
+    Raises ConfigError, UnknownModelError, ModelFileError, ToolDefinitionError.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        tools: Iterable[Tool | Function] = (),
+        instructions: str = "",
+        model_endpoint: str = "",
+        api_key: str = "",
+        engine: Engine | None = None,
+        approval: Approval | None = None,
+        profile: Profile | None = None,
+    ) -> None:
+        config = config or Config()
+        self._source = Given(engine) if engine else source_for(config, model_endpoint, api_key)
+        more = [source_for(fallback, "", "") for fallback in config.fallbacks]
+        self._line = [_Place(source, Breaker(time.monotonic)) for source in (self._source, *more)]
+        super().__init__(
+            config,
+            supply=self._supply_for,
+            sessions=default_sessions,
+            profile=lambda model: profile or profile_for(model),
+            retriever=_retriever_here,
+            tools=tools,
+            instructions=instructions,
+            approval=approval,
+        )
+        self._may_warn = profile is None
+        model = self._source.model
+        agents[model] += 1
+        self._leaving = weakref.finalize(self, agents.subtract, [model])
+
+    @property
+    def model(self) -> str:
+        """The name of the model this agent runs on: of the last turn, where it is chosen anew for
+        each."""
+        return self._source.model
+
+    def close(self) -> None:
+        """Give the model's memory back, unless another agent uses it. Safe to call twice."""
+        if self._leaving.detach():
+            model = self._source.model
+            agents[model] -= 1
+            if not agents[model]:
+                models().give_back(model)
+
+    @contextlib.asynccontextmanager
+    async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
+        """The first of the line that can be had, and then the others, as they are needed."""
+        async with contextlib.AsyncExitStack() as stack:
+            now: _Place | None = None
+            # Those that were failing are tried when all others have.
+            line = sorted(self._line, key=lambda place: not place.breaker.admit())
+
+            async def another(error: Exception | None) -> Engine | None:
+                nonlocal now
+                failed, now = now, None
+                if failed:
+                    failed.breaker.failed()
+                while line:
+                    place = line.pop(0)
+                    lease = place.source.lease(text, len(self.tools), emit)
+                    try:
+                        engine = await stack.enter_async_context(lease)
+                    except (EngineError, ModelError) as refused:
+                        place.breaker.failed()
+                        if not line:
+                            raise
+                        failed, error = place, refused
+                        continue
+                    if failed and error:
+                        was, said = failed.source.model, f"{error}"
+                        emit(EngineSwitched(was, engine.model, engine.name, said))
+                    now = place
+                    return engine
+                return None
+
+            engine = await another(None)
+            assert engine is not None
+            if self._may_warn and len(self.tools):
+                self._may_warn = False  # once is enough
+                _warn_if_it_cannot_act(engine.model)
+            yield Supply(engine, another)
+            if now is not None:
+                now.breaker.worked()
+
+
+def _warn_if_it_cannot_act(model: str) -> None:
+    if can_act(model) is False:
+        what = f"{model} cannot choose tools: expect wrong calls, or none."
+        warnings.warn(f"{what} A model that can: {DEFAULT_MODEL}.", ModelWarning, stacklevel=1)
+
+
+def _retriever_here() -> Retriever:
+    """By words and by meaning where the embedding model is on this machine, else by words."""
+    from ..models.store import Store
+
+    if Store().path(embedding_card()) is None:
+        return Retriever()
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        card = embedding_card()
+        model = LocalModel(
+            card.alias, partial(files_of, card, True), context=card.context, embeddings=True
+        )
+        resources = ResourceConfig(when_too_large="refuse")
+        async with leased(
+            model, models(), resources=resources, patience=60.0, emit=lambda _: None, turn=False
+        ) as engine:
+            return await engine.embed(texts)
+
+    return Retriever(embed)

@@ -1,0 +1,85 @@
+"""The engines by name, and those that are servers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ..agent.config import Config
+from ..domain.engine import Engine
+from ..domain.errors import ConfigError, EngineUnavailableError
+
+if TYPE_CHECKING:
+    from ..domain.setup import Setup
+
+DEFAULT_ENGINE = "llama_cpp"
+
+
+ENDPOINT_CONTEXT = 32_768
+
+
+class EngineClass(Protocol):
+    """An engine as its entry point gives it; see `domain.engine.Engine` for what it opens."""
+
+    name: str
+    formats: Sequence[str]  # of files that it loads; none: it is a server
+
+    def open(self, setup: Setup) -> Engine: ...
+    def status(self) -> str: ...
+
+
+def engine_class(name: str) -> EngineClass | None:
+    """The engine of that name, ours or a plug-in's; None for "auto". Raises ConfigError,
+    EngineUnavailableError."""
+    from importlib.metadata import entry_points
+
+    if name == "auto":
+        return None
+    points = {point.name: point for point in entry_points(group="edgewright.engines")}
+    if name not in points:
+        near = difflib.get_close_matches(name, points, n=1)
+        raise ConfigError(
+            f"There is no model provider {name!r}.",
+            hint=f"Did you mean {near[0]!r}?" if near else f"Use one of {sorted(points)}.",
+        )
+    try:
+        found: EngineClass = points[name].load()
+    except ImportError as error:
+        raise EngineUnavailableError(
+            f"The engine {name} cannot be loaded: {error}", hint="`edgewright doctor` says more."
+        ) from error
+    return found
+
+
+def connected(engine: EngineClass, config: Config, endpoint: str, api_key: str) -> Engine:
+    """The engine of a server."""
+    from urllib.parse import urlsplit
+
+    from ..domain.setup import Setup
+    from ..security import egress
+    from ..security.keys import api_key as found_key
+
+    if engine.formats:
+        raise ConfigError(
+            f"{engine.name} runs in this process; it has no endpoint.",
+            hint="Leave the endpoint out, or use model_provider='openai'.",
+        )
+    if config.adapter:
+        raise ConfigError(
+            "An adapter cannot be applied at an endpoint.",
+            hint="Let the server load it, and give its name as Config(model_id=…).",
+        )
+    host = urlsplit(endpoint).hostname
+    if config.offline_mode and host and not egress.is_loopback(host):
+        raise egress.refusal(host)
+    secret = config.api_key.get_secret_value() if config.api_key else ""
+    return engine.open(
+        Setup(
+            config.model_id or config.model_alias or "default",
+            endpoint=endpoint,
+            api_key=found_key(endpoint, api_key, secret),
+            context=config.context or ENDPOINT_CONTEXT,
+            timeout=config.timeout / (1 + len(config.fallbacks)),
+        )
+    )

@@ -1,0 +1,253 @@
+"""Where an agent's engine comes from: one that is given, a model that is named, or one chosen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+import anyio.to_thread
+
+from ..agent.config import Config
+from ..agent.turn import Emit
+from ..domain.engine import Engine
+from ..domain.errors import ConfigError, EngineError
+from ..domain.event import EngineSwitched, ModelChosen
+from ..residency.complexity import complexity
+from ..residency.fit import memory_of
+from ..residency.local import Adapted, OtherEngine, leased, leased_here
+from ..residency.residency import InMemory
+from ..residency.resources import ResourceConfig
+from ..residency.selection import Candidate, Choice, choose
+from .engines import DEFAULT_ENGINE, connected, engine_class
+from .files import EMBEDDED_CONTEXT, adapter_of, base_of, chats, local_model
+from .shared import models, power
+
+if TYPE_CHECKING:
+    from ..models.card import ModelCard
+    from ..models.catalog import Catalog
+
+AUTO = "auto"  # the model is chosen for each turn
+
+
+PRIORITIES = {"low": -1, "normal": 0, "high": 1}
+
+
+_OTHER_ENGINES = ("openvino_genai", "onnxruntime_genai", "mlx_lm")  # that load files in process
+
+
+class Source(Protocol):
+    """Where an agent's engine comes from."""
+
+    @property
+    def model(self) -> str: ...
+
+    def lease(
+        self, text: str, tools: int, emit: Emit
+    ) -> contextlib.AbstractAsyncContextManager[Engine]:
+        """The engine for a turn on `text` with so many tools."""
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """An engine that is there anyway."""
+
+    engine: Engine
+
+    @property
+    def model(self) -> str:
+        return self.engine.model
+
+    @contextlib.asynccontextmanager
+    async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
+        yield self.engine
+
+
+class Named:
+    """The model that the configuration names, on this machine."""
+
+    def __init__(self, config: Config, native_tools: bool = False) -> None:
+        self.config = config
+        self.adapter = adapter_of(config)
+        self.local = local_model(config, self.adapter, native_tools)
+        self.model = self.local.name
+        self._choice: tuple[OtherEngine | None, str] | None = None
+
+    @contextlib.asynccontextmanager
+    async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
+        resources = self.config.resources or ResourceConfig()
+        if resources.power_management and models().resources.power_management:
+            await anyio.to_thread.run_sync(_look_at_power, emit)
+        if self._choice is None:
+            self._choice = await anyio.to_thread.run_sync(self._engine)
+            if self._choice[1]:
+                emit(ModelChosen(self.model, self._choice[1]))
+        other, _ = self._choice
+        async with contextlib.AsyncExitStack() as stack:
+            lease = partial(
+                leased,
+                residency=models(),
+                resources=resources,
+                patience=self.config.timeout,
+                emit=emit,
+                priority=PRIORITIES[self.config.priority],
+            )
+            try:
+                model = replace(self.local, other=other) if other else self.local
+                engine = await stack.enter_async_context(lease(model))
+            except EngineError as error:
+                if not other or self.config.model_provider != "auto":
+                    raise
+                # The one that runs everywhere is there to fall back on.
+                self._choice = None, ""
+                emit(EngineSwitched(self.model, self.model, DEFAULT_ENGINE, f"{error}"))
+                engine = await stack.enter_async_context(lease(self.local))
+            yield Adapted(engine, self.adapter.name) if self.adapter else engine
+
+    def _engine(self) -> tuple[OtherEngine | None, str]:
+        """What to load the model with, where that is not llama.cpp, and why."""
+        provider = self.config.model_provider
+        special = self.adapter or self.local.native_tools
+        if provider == DEFAULT_ENGINE or (provider == "auto" and special):
+            return None, ""
+        if special:
+            raise ConfigError(
+                f"The engine {provider} takes no adapters and no native tools here.",
+                hint=f"Use model_provider={DEFAULT_ENGINE!r}.",
+            )
+        from ..engines.choice import choose_engine, current
+        from ..engines.files import Model, file_for, make_file
+        from ..engines.present import Present, machine_key
+        from ..engines.tuned import load_profile
+        from ..models.catalog import Catalog
+        from ..models.store import Store
+
+        model = Model(self.model, self.local.files().path, Catalog.default().find(self.model))
+        if provider != "auto":
+            cls = engine_class(provider)
+            assert cls is not None
+            return OtherEngine(provider, cls.open, make_file(cls, model, Store())), ""
+        profile = load_profile(self.model, machine_key())
+        if profile is None and not any(find_spec(name) for name in _OTHER_ENGINES):
+            return None, ""  # there is nothing to choose from
+        present = Present(model)
+        name, reason = choose_engine(self.model, profile, present)
+        cls = engine_class(name) if name != DEFAULT_ENGINE else None
+        path = file_for(cls, model) if cls and cls.formats else None
+        if cls is None or path is None:
+            return None, ""
+        seen = profile.engines.get(name) if profile else None
+        threads = seen.best_threads if seen and current(seen, present[name]) else None
+        return OtherEngine(name, cls.open, path, threads), reason
+
+
+class _Chosen:
+    """A model that is chosen for each turn, by what the turn is and what the machine has."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.model = AUTO
+
+    @contextlib.asynccontextmanager
+    async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
+        choice = await anyio.to_thread.run_sync(self._choose, text, tools)
+        emit(ModelChosen(choice.alias, choice.reason))
+        self.model = choice.alias
+        name = {"model_alias": choice.alias, "model_id": None}
+        named = Named(self.config.model_copy(update=name))
+        async with named.lease(text, tools, emit) as engine:
+            yield engine
+
+    def _choose(self, text: str, tools: int) -> Choice:
+        from ..models.catalog import Catalog
+
+        catalog = Catalog.default()
+        there = {resident.name: resident for resident in models().status()}
+        resources = self.config.resources or ResourceConfig()
+        free = models().room()
+        if resources.max_memory_usage is not None:
+            free = min(free, resources.max_memory_usage)
+        candidates = [_candidate(card, catalog, there) for card in catalog.all() if chats(card)]
+        able_here = any(c.here and (c.tools or not tools) for c in candidates)
+        return choose(
+            candidates,
+            tier=complexity(text, tools=tools).tier,
+            task=self.config.task or "",
+            free=free,
+            load=models().running,
+            priority=self.config.priority,
+            power=power().power if resources.power_management else None,
+            needs_tools=tools > 0,
+            # Gigabytes are pulled without having been asked for only where nothing else would do.
+            offline=self.config.offline_mode or able_here,
+        )
+
+
+def _candidate(card: ModelCard, catalog: Catalog, there: Mapping[str, InMemory]) -> Candidate:
+    from ..models.store import Store
+    from ..residency.memory import predict
+
+    path = Store().path(card)
+    resident = there.get(card.alias)
+    context = min(EMBEDDED_CONTEXT, card.context)
+    if resident:
+        memory = resident.memory
+    elif path:
+        memory = memory_of(path, context=context, slots=1)
+    elif card.shape:
+        memory = predict(card, context=context, slots=1).most
+    else:
+        memory = 2 * card.expected_size
+    return Candidate(
+        card.alias,
+        card.tier,
+        memory,
+        tasks=card.tasks,
+        tools=card.tools,
+        resident=resident is not None,
+        here=path is not None,
+        coarser=card.expected_size < catalog.get(base_of(card, catalog)).expected_size,
+    )
+
+
+def source_for(
+    config: Config, endpoint: str, api_key: str, *, native_tools: bool = False
+) -> Source:
+    endpoint = endpoint or config.endpoint or ""
+    provider = config.model_provider
+    engine = engine_class("openai" if endpoint and provider == "auto" else provider)
+    if engine is not None and (endpoint or not engine.formats):
+        return Given(connected(engine, config, endpoint, api_key))
+    named = config.model_id or config.model_alias
+    if named == AUTO or (config.task and not named):
+        return _Chosen(config)
+    return Named(config, native_tools)
+
+
+@contextlib.contextmanager
+def open_engine(
+    config: Config, *, api_key: str = "", native_tools: bool = False
+) -> Iterator[Engine]:
+    """The engine that `Agent(config)` would run on, to give to several: `Agent(…, engine=engine)`.
+
+    `native_tools` lets the embedded engine make calls in its model's own format. Raises as `Agent`
+    and its first use do.
+    """
+    source = source_for(config, "", api_key, native_tools=native_tools)
+    if isinstance(source, Given):
+        yield source.engine
+        return
+    if not isinstance(source, Named):
+        raise ConfigError("Here the model has to be named.", hint="Give Config(model_alias=…).")
+    with leased_here(source.local, models(), patience=config.timeout) as engine:
+        yield engine
+
+
+def _look_at_power(emit: Emit) -> None:
+    if event := power().look():
+        models().idle_factor = power().power.interval
+        emit(event)
