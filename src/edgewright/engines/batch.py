@@ -159,7 +159,7 @@ class Batch:
         """Computes the next tokens of each job as far as the budget goes, and what follows."""
         # Those that need one token come first, so that a long prompt does not hold them up.
         chosen: list[tuple[Job, Row]] = []
-        left = BUDGET
+        left = getattr(self._model, "budget", BUDGET)
         for job in sorted(self._running, key=lambda job: len(job.tokens) - job.computed > 1):
             part = job.tokens[job.computed : job.computed + max(left, 0)]
             if part:

@@ -67,6 +67,11 @@ class BatchedEngine:
                 f"{self.model} has no adapter {request.adapter!r}.",
                 hint=f"The {self.name} engine takes no adapters; llama_cpp does.",
             )
+        if request.tools:
+            raise EngineError(
+                f"The {self.name} engine has no tool calling of its own.",
+                hint="Leave tool_format at 'constrained': edgewright makes the calls.",
+            )
         prompt = self._tokenizer.encode(chatml(request.messages))
         room = self.context - len(prompt)
         if room < 1:
