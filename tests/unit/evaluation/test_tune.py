@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import plugs
 import pytest
 
+import plugs
 from edgewright.domain.errors import ConfigError, ModelNotPulledError
 from edgewright.domain.setup import Setup
 from edgewright.engines import present
