@@ -188,7 +188,8 @@ class CommandLine:
     def refused(self, code: str, *arguments: str | bytes, stdin: str | bytes = b"") -> str:
         """The message and hint with which `edgewright ARGUMENTS` ends, after making sure that
         it is refused as it should be, for people and in JSON: exit status 1, the stable code,
-        the same message, no traceback, and nothing else on standard output."""
+        the same message, no traceback, and nothing else on standard output but, in JSON, that the
+        model was loaded."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         plain, as_json = self.start(*arguments), self.start(*arguments, "--json")
         people, program = plain.ended(data), as_json.ended(data)
@@ -197,7 +198,8 @@ class CommandLine:
             assert "Traceback" not in ended.out + ended.err, ended.err
         assert people.out == "", people.out
         assert f"[{code}]" in people.err, people.err
-        (document,) = program.events
+        *before, document = program.events
+        assert [event["type"] for event in before] in ([], ["model_loaded"]), before
         assert document["error"]["code"] == code, document
         assert program.err == "", program.err
         for text in (document["error"]["message"], document["error"]["hint"]):

@@ -52,7 +52,8 @@ def conversation(
 
 def test_an_agent_looks_up_the_right_order_without_a_network(conversation: list[Events]) -> None:
     turn = conversation[0]
-    started, finished = turn[0], turn[1]
+    assert turn[0]["type"] == "model_loaded"
+    started, finished = turn[1], turn[2]
     assert started["type"] == "tool_call_started"
     assert started["call"]["name"] == "lookup_order_status"
     assert started["call"]["arguments"] == {"order_id": "12345"}

@@ -20,7 +20,7 @@ from itertools import pairwise
 from operator import mul
 from typing import Any
 
-from ..domain.errors import ModelTooLargeError
+from ..domain.errors import ModelError
 from ..domain.tool import ToolSpec
 
 Embed = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
@@ -69,7 +69,7 @@ class Retriever:
             del self._known[next(iter(self._known))]
         scores = _by_words(known, set(_terms(_clip(text, READ))))
         if self._embed is not None:
-            with suppress(ModelTooLargeError):
+            with suppress(ModelError):
                 meaning = await _by_meaning(self._embed, known, _clip(text, EMBEDDED))
                 scores = [near + WORDS * s for near, s in zip(meaning, scores, strict=True)]
         order = sorted(range(len(tools)), key=lambda n: -scores[n])

@@ -128,16 +128,21 @@ def info(
     from dataclasses import asdict
 
     from ..models.gguf import read_header
+    from ..residency.fit import expected
+    from ..residency.local import CONTEXT, SLOTS
 
     output.Mode.json = json
     known, path = _known(model)
     if path is not None:
         known["file"] = asdict(read_header(path))
+        known["memory"] = expected(path, context=CONTEXT, slots=SLOTS).most
     known["can_use_tools"], words = tool_use(model)
     if json:
         output.emit(known)
         return
     known["can_use_tools"] = words
+    if memory := known.get("memory"):
+        known["memory"] = f"{memory:,} bytes at most, with {SLOTS} requests of {CONTEXT:,} tokens"
     known.pop("tools", None)  # the catalog's word, which that one has in it
     in_file, variants = known.pop("file", {}), known.pop("variants", [])
     _show_fields(known)

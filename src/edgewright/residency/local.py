@@ -24,6 +24,7 @@ from .plan import Option
 from .residency import Lease, Residency, Way
 from .resources import ResourceConfig
 
+CONTEXT = 4096  # tokens a request may use, unless told otherwise
 SLOTS = 4  # requests the embedded engine batches at once
 LEAST_CONTEXT = 2048  # tokens; an agent's prompts do not fit into less
 

@@ -146,7 +146,7 @@ class Residency:
         self.loads = 0  # that were begun
         self._timer: threading.Timer | None = None
         self._rings = 0.0
-        self.idle_factor = 1.0  # less when power is to be saved
+        self.idle_factor = 1.0  # more when power is to be saved: loading costs the most of it
 
     @property
     def resources(self) -> ResourceConfig:

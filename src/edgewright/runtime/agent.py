@@ -10,20 +10,23 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import anyio.to_thread
+
 from ..acting import Profile, Retriever
+from ..acting.actor import HANDFUL
 from ..agent.agent import BaseAgent, Function
 from ..agent.config import DEFAULT_MODEL, Config
 from ..agent.supply import Supply
 from ..agent.turn import Emit
 from ..domain.engine import Engine
-from ..domain.errors import EngineError, ModelError
+from ..domain.errors import EngineError, ModelError, ModelNotPulledError
 from ..domain.event import EngineSwitched
 from ..engines.breaker import Breaker
 from ..residency.local import LocalModel, leased
 from ..residency.resources import ResourceConfig
 from ..tools import Tool
 from ..tools.toolset import Approval
-from .files import embedding_card, files_of
+from .files import EMBEDDING_MODEL, embedding_card, files_of
 from .shared import agents, can_act, default_sessions, models, profile_for
 from .sources import Given, Source, source_for
 
@@ -135,6 +138,8 @@ class Agent(BaseAgent):
             if self._may_warn and len(self.tools):
                 self._may_warn = False  # once is enough
                 _warn_if_it_cannot_act(engine.model)
+            if len(self.tools) > HANDFUL:
+                await anyio.to_thread.run_sync(_prefetch_embedding)  # the first that acting needs
             yield Supply(engine, another)
             if now is not None:
                 now.breaker.worked()
@@ -146,22 +151,38 @@ def _warn_if_it_cannot_act(model: str) -> None:
         warnings.warn(f"{what} A model that can: {DEFAULT_MODEL}.", ModelWarning, stacklevel=1)
 
 
+def _prefetch_embedding() -> None:
+    if model := _embedding():
+        models().prefetch(model.ways(_WHOLE))
+
+
 def _retriever_here() -> Retriever:
     """By words and by meaning where the embedding model is on this machine, else by words."""
-    from ..models.store import Store
-
-    if Store().path(embedding_card()) is None:
+    if _embedding() is None:
         return Retriever()
 
     async def embed(texts: Sequence[str]) -> list[list[float]]:
-        card = embedding_card()
-        model = LocalModel(
-            card.alias, partial(files_of, card, True), context=card.context, embeddings=True
-        )
-        resources = ResourceConfig(when_too_large="refuse")
+        model = _embedding()
+        if model is None:
+            raise ModelNotPulledError(f"{EMBEDDING_MODEL} is gone.")
         async with leased(
-            model, models(), resources=resources, patience=60.0, emit=lambda _: None, turn=False
+            model, models(), resources=_WHOLE, patience=60.0, emit=lambda _: None, turn=False
         ) as engine:
             return await engine.embed(texts)
 
     return Retriever(embed)
+
+
+_WHOLE = ResourceConfig(when_too_large="refuse")
+
+
+def _embedding() -> LocalModel | None:
+    """The model that embeds, if it is on this machine."""
+    from ..models.store import Store
+
+    card = embedding_card()
+    if Store().path(card) is None:
+        return None
+    return LocalModel(
+        card.alias, partial(files_of, card, True), context=card.context, embeddings=True
+    )

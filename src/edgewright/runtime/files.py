@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..agent.config import DEFAULT_MODEL, Config
 from ..domain.errors import ConfigError, ModelFileError, ModelNotPulledError
-from ..residency.local import Files, LocalModel
+from ..residency.local import CONTEXT, Files, LocalModel
 from .shared import power, profile_for
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ..models.catalog import Catalog
 
 EMBEDDING_MODEL = "all-minilm-l6-v2"  # ranks many tools by meaning, when it is on the machine
-
-
-EMBEDDED_CONTEXT = 4096
 
 
 _adapters: dict[str, dict[str, Adapter]] = {}  # by the model that they are over
@@ -89,7 +86,7 @@ def local_model(config: Config, adapter: Adapter | None, native_tools: bool) -> 
     return LocalModel(
         name,
         files,
-        context=min(config.context or EMBEDDED_CONTEXT, trained or 1 << 30),
+        context=min(config.context or CONTEXT, trained or 1 << 30),
         native_tools=native_tools or profile_for(name).calls == "native",
         # All that agents have asked for, so that one copy of the model serves them all.
         adapters=lambda: {

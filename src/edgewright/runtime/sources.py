@@ -18,12 +18,12 @@ from ..domain.errors import ConfigError, EngineError
 from ..domain.event import EngineSwitched, ModelChosen
 from ..residency.complexity import complexity
 from ..residency.fit import memory_of
-from ..residency.local import Adapted, OtherEngine, leased, leased_here
+from ..residency.local import CONTEXT, Adapted, OtherEngine, leased, leased_here
 from ..residency.residency import InMemory
 from ..residency.resources import ResourceConfig
 from ..residency.selection import Candidate, Choice, choose
 from .engines import DEFAULT_ENGINE, connected, engine_class
-from .files import EMBEDDED_CONTEXT, adapter_of, base_of, chats, local_model
+from .files import adapter_of, base_of, chats, local_model
 from .shared import models, power
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _candidate(card: ModelCard, catalog: Catalog, there: Mapping[str, InMemory])
 
     path = Store().path(card)
     resident = there.get(card.alias)
-    context = min(EMBEDDED_CONTEXT, card.context)
+    context = min(CONTEXT, card.context)
     if resident:
         memory = resident.memory
     elif path:
