@@ -96,6 +96,7 @@ def test_ctrl_c_stops_it_and_leaves_nothing(cli: CommandLine) -> None:
     assert made(cli) == [] and half_written(cli) == []
 
 
+@pytest.mark.slow
 def test_bench_tables_the_levels_and_removes_what_it_made(cli: CommandLine) -> None:
     cli(*QUANTIZE, "Q8_0").well()
     ended = cli("bench", "quant", "smollm2-135m", "--to", "Q2_K,Q8_0", "--windows", "1", "--json")
