@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -32,6 +34,7 @@ def test_the_demo_makes_the_calls_and_the_ticket(home_with_models: Path) -> None
     assert "All three requests were handled rightly" in greeting
 
 
+@pytest.mark.slow
 def test_the_demo_fails_when_a_required_call_is_not_made(home_with_models: Path) -> None:
     # On a model that cannot choose tools.
     program = (

@@ -52,6 +52,7 @@ def records(cli: CommandLine) -> list[str]:
     return [json.loads(line)["id"] for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_and_its_next_adds_to_it(cli: CommandLine) -> None:
     (first,) = cli(*SIMPLE, "--limit", "1", "--json").well().events
     assert first["total"]["cases"] == 1

@@ -56,6 +56,7 @@ def test_the_smallest_model_does_not_and_the_product_says_so(cli: CommandLine) -
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_nothing(cli: CommandLine) -> None:
     running = cli.start(*PROBE, SMOLLM)
     assert running.process.stderr is not None

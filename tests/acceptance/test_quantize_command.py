@@ -25,6 +25,7 @@ def half_written(cli: CommandLine) -> list[Path]:
     return [path for path in cli.home.glob("**/*") if "quantizing" in path.name]
 
 
+@pytest.mark.slow
 def test_a_quantization_is_a_model_to_chat_with(cli: CommandLine) -> None:
     offline = cli.by(*without_network())
     first = offline(*QUANTIZE, "Q8_0,q2_k").well()
@@ -114,6 +115,7 @@ def test_bench_tables_the_levels_and_removes_what_it_made(cli: CommandLine) -> N
     assert made(cli) == ["smollm2-135m-q8_0"], "what was here stays"
 
 
+@pytest.mark.slow
 def test_bench_stopped_shows_what_it_has(cli: CommandLine) -> None:
     running = cli.start(
         "bench", "quant", "smollm2-135m", "--to", "Q2_K", "--windows", "1", "--json"

@@ -39,6 +39,7 @@ def test_the_default_engine_is_measured_beside_others(plugged: CommandLine) -> N
     assert kept["engines"] == found["engines"] and kept["machine"] == found["machine"]
 
 
+@pytest.mark.slow
 def test_for_people_with_a_chart_and_an_engine_that_hangs(plugged: CommandLine) -> None:
     ended = plugged(
         "tune", "smollm2-135m", "--engines", "steady,hanging,absent", "--within", "6",
@@ -75,6 +76,7 @@ def test_the_doctor_tells_how_each_engine_stands(plugged: CommandLine) -> None:
     assert found["engines"]["absent"]["works"] is False
 
 
+@pytest.mark.slow
 def test_the_doctor_says_which_engine_was_quicker_when_it_was_here(plugged: CommandLine) -> None:
     figures = {
         "status": "x", "at": "2026-11-22T10:00:00+00:00", "load": 1, "prefill": {"512": 84},

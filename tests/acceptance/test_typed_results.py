@@ -48,6 +48,7 @@ def test_the_default_model_reads_an_invoice(qwen: Agent) -> None:
     assert Invoice.model_validate_json(turn.text) == turn.result
 
 
+@pytest.mark.slow
 def test_a_result_is_made_of_what_a_tool_said(qwen: Agent) -> None:
     asked: list[str] = []
 

@@ -81,6 +81,7 @@ def test_a_prompt_that_does_not_fit_the_context_is_left_out(install: Install, mo
     assert list(measure("steady", setup, Task((500, 1990)), within=60.0).prefill) == [500]
 
 
+@pytest.mark.slow
 def test_the_quicker_engine_is_chosen_and_those_that_fail_are_told_of(
     install: Install, model: Model
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_engine_that_hangs_is_ended(install: Install, model: Model) -> None:
     assert "took longer than 2 s" in profile.failed["hanging"]
 
 
+@pytest.mark.slow
 def test_engines_that_are_not_measured_again_keep_what_is_known(
     install: Install, model: Model
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_file_that_an_engine_reads_is_made_once_and_found_again(
     assert file_for(engine_class("llama_cpp"), small) == small.path
 
 
+@pytest.mark.slow
 def test_a_running_server_that_has_the_model_is_found_and_measured(
     install: Install, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
