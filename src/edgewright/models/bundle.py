@@ -38,6 +38,7 @@ from .disk import storage_errors
 from .manifest import Manifest, portable, text_of
 from .store import Store
 
+PATIENCE = 5.0  # seconds for another import to end
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 MANIFEST_LIMIT: Final = 1_000_000  # bytes
@@ -256,7 +257,7 @@ def _staging(store: Store, files: Mapping[str, int]) -> Iterator[Path]:
         for parent in (lock.lock_file, folder):
             Path(parent).parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=PATIENCE)
         except Timeout:
             raise StorageBusyError(
                 "another process is importing a bundle", hint="Wait for it to end, then try again."
