@@ -51,4 +51,4 @@ def test_an_unloaded_model_leaves_no_memory_behind(
     assert loaded - never > 150  # it really was there
     assert max(after) - never < 80, (never, after)
     half = cycles // 2  # and it does not creep up
-    assert max(after[half:]) - max(after[: half or 1]) < 15, (never, after)
+    assert max(after[half:]) - max(after[: half or 1]) < 25, (never, after)
