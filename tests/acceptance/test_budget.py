@@ -66,6 +66,7 @@ def test_agents_with_different_models_share_one_budget() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_model_is_chosen_by_what_is_to_be_done() -> None:
     events = program("""
         import json

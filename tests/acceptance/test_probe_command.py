@@ -71,6 +71,7 @@ def test_ctrl_c_keeps_nothing(cli: CommandLine) -> None:
     assert not list((cli.home / "profiles").glob("*"))
 
 
+@pytest.mark.slow
 def test_an_agent_with_tools_on_it_is_warned_of_in_one_line(cli: CommandLine) -> None:
     (cli.folder / "orders.py").write_text(WITH_A_TOOL)
     asked = cli("ask", "Hello!", "--agent", "orders.py:agent").well()

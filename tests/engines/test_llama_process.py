@@ -19,7 +19,7 @@ from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
 from edgewright.engines.llama_process import LlamaServerEngine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SEA = [Message("user", "Write two lines on the sea.")]
 
