@@ -35,6 +35,9 @@ from .warm import Computed, Prefix, PrefixFiles, Warm
 
 __all__ = ["LlamaCppEngine", "chatml", "cores"]
 
+CAPABILITIES = Capabilities(
+    schema=True, grammar=True, lark=True, logprobs=True, continues=True, counts_tokens=True
+)
 MAX_SOCKET_PATH = 103  # bytes; what macOS allows, Linux allows four more
 
 _log = logging.getLogger(__name__)
@@ -84,16 +87,7 @@ class LlamaCppEngine:
         self.adapters = {name: Path(adapter) for name, adapter in (adapters or {}).items()}
         for name, adapter in self.adapters.items():
             _check_adapter(name, adapter, self.model, path)
-        self.capabilities = Capabilities(
-            schema=True,
-            grammar=True,
-            lark=True,
-            logprobs=True,
-            native_tools=native_tools,
-            continues=True,
-            embeddings=embeddings,
-            counts_tokens=True,
-        )
+        self.capabilities = replace(CAPABILITIES, native_tools=native_tools, embeddings=embeddings)
         # Embedding, the server chooses slots, so what one holds is not known.
         files = _prefix_files(warm) if warm is not None and not embeddings else None
         key = secrets.token_urlsafe(16)

@@ -15,16 +15,17 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ..domain.engine import Capabilities, Chunk, Request
+from ..domain.engine import Chunk, Request
 from ..domain.errors import ConfigError, EngineError
 from ..domain.message import Message
 from ..domain.setup import Setup
 from . import hermes, llama_server
 from .http import Http
-from .llama_cpp import LlamaCppEngine, _Completions
+from .llama_cpp import CAPABILITIES, LlamaCppEngine, _Completions
 from .server_process import Served
 from .slots import Slots
 from .supervisor import Supervisor, answered
@@ -61,16 +62,7 @@ class LlamaServerEngine(LlamaCppEngine):
         self.context = context
         self.slots = slots
         self.adapters = {}
-        self.capabilities = Capabilities(
-            schema=True,
-            grammar=True,
-            lark=True,
-            logprobs=True,
-            native_tools=native_tools,
-            continues=True,
-            embeddings=embeddings,
-            counts_tokens=True,
-        )
+        self.capabilities = replace(CAPABILITIES, native_tools=native_tools, embeddings=embeddings)
         self._slots = Slots(slots)
         self._warm = None
         self._patience = patience

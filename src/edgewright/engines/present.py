@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,8 +18,8 @@ from ..models.advice import Machine, engines
 from ..models.child import ChildError, be_child, lines_of
 from .choice import DEFAULT, Facts, cannot_run, known_as
 from .files import Model, file_for, file_key
+from .plugins import points
 
-GROUP: Final = "edgewright.engines"
 WITHIN: Final = 20.0  # seconds in which an engine says how it stands
 LOOK: Final = 1.0  # seconds for a server's list of models
 
@@ -44,13 +42,6 @@ class Standing:
     @property
     def works(self) -> bool:
         return self.state == "works"
-
-
-@cache
-def points() -> dict[str, EntryPoint]:
-    """The engines by name, the built-in ones and plug-ins."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    return dict(sorted(found.items()))
 
 
 def engine_class(name: str) -> Any:

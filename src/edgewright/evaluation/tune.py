@@ -15,11 +15,11 @@ from ..domain.setup import Setup
 from ..engines.choice import DEFAULT, TYPICAL, Measured, TuneProfile
 from ..engines.files import Model, file_key, make_file
 from ..engines.llama_server import cores
+from ..engines.plugins import points
 from ..engines.present import (
     Standing,
     engine_class,
     machine_key,
-    points,
     serving,
     standings,
 )

@@ -243,24 +243,15 @@ class Residency:
         """Turns that run now."""
         return self._turns
 
-    def give_back(self, name: str) -> None:
-        """Unload the model of that name, if nobody uses it."""
+    def unload_idle(self, name: str = "") -> None:
+        """Unload all that nobody uses, pinned or not; or of that only the model of this name."""
 
         def change() -> list[Effect]:
-            ready = [
+            idle = [
                 key
                 for key, model in self._models.items()
-                if model.state == "ready" and model.way.name == name
+                if model.state == "ready" and name in ("", model.way.name)
             ]
-            return [self._effect(Unload(key, "idle")) for key in ready]
-
-        self._change(change)
-
-    def unload_idle(self) -> None:
-        """Unload all that nobody uses, pinned or not."""
-
-        def change() -> list[Effect]:
-            idle = [key for key, model in self._models.items() if model.state == "ready"]
             return [self._effect(Unload(key, "idle")) for key in idle]
 
         self._change(change)

@@ -100,7 +100,7 @@ class Agent(BaseAgent):
             model = self._source.model
             agents[model] -= 1
             if not agents[model]:
-                models().give_back(model)
+                models().unload_idle(model)
 
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 from ..agent.config import Config
 from ..domain.engine import Engine
 from ..domain.errors import ConfigError, EngineUnavailableError
+from ..engines.plugins import points
 
 if TYPE_CHECKING:
     from ..domain.setup import Setup
 
 DEFAULT_ENGINE = "llama_cpp"
-
-
 ENDPOINT_CONTEXT = 32_768
 
 
@@ -32,19 +31,17 @@ class EngineClass(Protocol):
 def engine_class(name: str) -> EngineClass | None:
     """The engine of that name, ours or a plug-in's; None for "auto". Raises ConfigError,
     EngineUnavailableError."""
-    from importlib.metadata import entry_points
-
     if name == "auto":
         return None
-    points = {point.name: point for point in entry_points(group="edgewright.engines")}
-    if name not in points:
-        near = difflib.get_close_matches(name, points, n=1)
+    known = points()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         raise ConfigError(
             f"There is no model provider {name!r}.",
-            hint=f"Did you mean {near[0]!r}?" if near else f"Use one of {sorted(points)}.",
+            hint=f"Did you mean {near[0]!r}?" if near else f"Use one of {sorted(known)}.",
         )
     try:
-        found: EngineClass = points[name].load()
+        found: EngineClass = known[name].load()
     except ImportError as error:
         raise EngineUnavailableError(
             f"The engine {name} cannot be loaded: {error}", hint="`edgewright doctor` says more."

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..models.catalog import Catalog
 
 EMBEDDING_MODEL = "all-minilm-l6-v2"  # ranks many tools by meaning, when it is on the machine
-
-
 _adapters: dict[str, dict[str, Adapter]] = {}  # by the model that they are over
 
 

@@ -31,11 +31,7 @@ if TYPE_CHECKING:
     from ..models.catalog import Catalog
 
 AUTO = "auto"  # the model is chosen for each turn
-
-
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
-
-
 _OTHER_ENGINES = ("openvino_genai", "onnxruntime_genai", "mlx_lm")  # that load files in process
 
 

@@ -18,11 +18,11 @@ from edgewright.domain.setup import Setup
 from edgewright.engines import present
 from edgewright.engines.choice import Measured, TuneProfile, choose_engine
 from edgewright.engines.files import Model, file_for, file_key, make_file
+from edgewright.engines.plugins import points
 from edgewright.engines.present import (
     Present,
     engine_class,
     machine_key,
-    points,
     serving,
     standing,
     standings,
