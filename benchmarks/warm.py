@@ -22,8 +22,7 @@ from apps.customer_service.agent import make_agent
 from apps.customer_service.demo import MODEL, ORDER
 
 from edgewright import Agent, TurnFinished
-from edgewright.engines import warm
-from edgewright.engines.llama_cpp import LlamaCppEngine
+from edgewright.engines.llama_cpp import LlamaCppEngine, warm
 from edgewright.models.catalog import Catalog
 from edgewright.models.store import Store
 

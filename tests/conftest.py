@@ -7,13 +7,13 @@ each gets an empty one, and a test that needs models asks for `home_with_models`
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from edgewright.models.catalog import Catalog
 from edgewright.models.store import Store, home
+from homes import link_models
 
 USERS_HOME = home()  # before any test changes the environment
 
@@ -36,16 +36,18 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     return folder
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of computed prefixes: the first test that needs one computes it for the rest."""
+    return tmp_path_factory.mktemp("warm")
+
+
 @pytest.fixture
-def home_with_models(own_home: Path) -> Path:
+def home_with_models(own_home: Path, warm: Path) -> Path:
     """The test's home, in which the pulled models are. Their files are links: what a test
-    removes is the link, and nothing it does is seen by another test."""
+    removes is the link, and what it does to them is seen by no other test."""
     pulled(QWEN), pulled(SMOLLM), pulled(MINILM)
-    there, here = USERS_HOME / "models", own_home / "models"
-    (here / "blobs").mkdir(parents=True)
-    for blob in (there / "blobs").iterdir():
-        (here / "blobs" / blob.name).symlink_to(blob.resolve())
-    shutil.copytree(there / "refs", here / "refs")
+    link_models(USERS_HOME / "models", own_home, warm)
     return own_home
 
 

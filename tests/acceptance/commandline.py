@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import select
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -280,14 +279,6 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def link_models(models: Path, home: Path) -> None:
-    """Puts links to the pulled models in `models` into `home`."""
-    (home / "models" / "blobs").mkdir(parents=True)
-    for blob in (models / "blobs").iterdir():
-        (home / "models" / "blobs" / blob.name).symlink_to(blob.resolve())
-    shutil.copytree(models / "refs", home / "models" / "refs")
 
 
 def _read(descriptor: int, deadline: float) -> bytes:

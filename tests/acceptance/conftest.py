@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import CommandLine, link_models
+from commandline import CommandLine
+
+from homes import link_models
 
 SHOP = '''
 """A shop whose orders are in a real SQLite file beside this one."""
@@ -58,11 +60,11 @@ def cli(home_with_models: Path, tmp_path: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="module")
 def shared_cli(
-    tmp_path_factory: pytest.TempPathFactory, smollm_path: Path
+    tmp_path_factory: pytest.TempPathFactory, smollm_path: Path, warm: Path
 ) -> Iterator[CommandLine]:
     """The same for all tests of a file, which then keep to sessions of their own."""
     home = tmp_path_factory.mktemp("shared-home")
-    link_models(smollm_path.parent.parent, home)
+    link_models(smollm_path.parent.parent, home, warm)
     command_line = CommandLine(home, tmp_path_factory.mktemp("shared-folder"))
     yield command_line
     command_line.close()

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import CommandLine, Events, link_models, split_turns, text_of, without_network
+from commandline import CommandLine, Events, split_turns, text_of, without_network
+
+from homes import link_models
 
 
 def test_the_namespace_has_no_network() -> None:
@@ -34,12 +36,16 @@ def test_ask_answers_without_a_network(cli: CommandLine) -> None:
 
 @pytest.fixture(scope="module")
 def conversation(
-    shop: Path, smollm_path: Path, qwen_path: Path, tmp_path_factory: pytest.TempPathFactory
+    shop: Path,
+    smollm_path: Path,
+    qwen_path: Path,
+    warm: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Events]]:
     """The turns of a conversation with the shop's agent on the default model, in one process
     without a network: a question about order 12345, and a greeting."""
     home = tmp_path_factory.mktemp("offline-home")
-    link_models(smollm_path.parent.parent, home)
+    link_models(smollm_path.parent.parent, home, warm)
     cli = CommandLine(home, shop, without_network())
     talked = cli(
         "chat", "--agent", "shop.py:agent", "--offline", "--json", "--session", "proof",

@@ -9,7 +9,7 @@ import pytest
 from llama_cpp_engine import KNOWN as KNOWN
 
 from edgewright.domain.setup import Setup
-from edgewright.engines.llama_process import LlamaServerEngine
+from edgewright.engines.llama_cpp.process import LlamaServerEngine
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.engines.llama_server import library
+from edgewright.engines.llama_cpp.server import library
 from edgewright.engines.openai import OpenAIEngine
 
 SENT_ON = "a grammar is sent on: llama.cpp's server follows it, others may ignore it"

@@ -12,7 +12,8 @@ import pytest
 from edgewright.domain.engine import Request
 from edgewright.domain.errors import EngineError, EngineUnavailableError
 from edgewright.domain.message import Message
-from edgewright.engines.llama_cpp import LlamaCppEngine, chatml
+from edgewright.engines.chatml import chatml
+from edgewright.engines.llama_cpp import LlamaCppEngine
 
 pytestmark = pytest.mark.anyio
 

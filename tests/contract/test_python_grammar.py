@@ -22,7 +22,7 @@ from edgewright.domain.message import Message
 from edgewright.domain.tool import ToolSpec
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Schema = dict[str, Any]
 

@@ -32,12 +32,12 @@ from edgewright.domain.errors import (
 )
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
-from edgewright.engines.foundry_catalog import Variant, best, choose, offered, pull
-from edgewright.engines.foundry_compat import FoundryLocalManager
-from edgewright.engines.foundry_lark import lark
 from edgewright.engines.foundry_local import FoundryLocalEngine
-from edgewright.engines.foundry_model import lay_out
-from edgewright.engines.foundry_service import FoundryService, find
+from edgewright.engines.foundry_local.catalog import Variant, best, choose, offered, pull
+from edgewright.engines.foundry_local.compat import FoundryLocalManager
+from edgewright.engines.foundry_local.lark import lark
+from edgewright.engines.foundry_local.model import lay_out
+from edgewright.engines.foundry_local.service import FoundryService, find
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ def test_nothing_of_it_gets_a_socket_of_the_internet(onnx_path: Path, tmp_path: 
 
 def test_the_sdk_prints_nothing_on_our_output(onnx_path: Path) -> None:
     program = (
-        "import sys; from edgewright.engines.foundry_local import FoundryLocalEngine; "
+        "import sys; from edgewright.engines.foundry_local.engine import FoundryLocalEngine; "
         "FoundryLocalEngine(sys.argv[1], context=512).close()"
     )
     command = [sys.executable, "-c", program, str(onnx_path)]
@@ -355,7 +355,7 @@ def test_a_pull_of_what_is_downloaded_finds_it(foundry: tuple[str, Path]) -> Non
 def test_nothing_is_pulled_or_listed_while_offline() -> None:
     program = """
         from edgewright.security.egress import go_offline
-        from edgewright.engines.foundry_catalog import offered, pull
+        from edgewright.engines.foundry_local.catalog import offered, pull
         go_offline()
         for ask in (offered, lambda: pull("phi")):
             try:

@@ -17,7 +17,7 @@ from edgewright.domain.engine import Request
 from edgewright.domain.errors import EngineError, EngineUnavailableError
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
-from edgewright.engines.llama_process import LlamaServerEngine
+from edgewright.engines.llama_cpp.process import LlamaServerEngine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

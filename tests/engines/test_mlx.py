@@ -27,9 +27,9 @@ from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import EngineError, EngineUnavailableError, ModelFileError
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
-from edgewright.engines.agreement import PIECES, agreement
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.engines.mlx import MlxEngine, Sequences
+from edgewright.engines.onnx.agreement import PIECES, agreement
 
 pytestmark = pytest.mark.anyio
 

@@ -35,11 +35,11 @@ from edgewright.domain.errors import (
 )
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
-from edgewright.engines.agreement import PIECES, agreement, check_onnx
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.engines.onnx import OnnxEngine
-from edgewright.engines.onnx_api import Generator
-from edgewright.engines.onnx_model import CONFIG, Folder, Slots, builder_provider, providers
+from edgewright.engines.onnx.agreement import PIECES, agreement, check_onnx
+from edgewright.engines.onnx.api import Generator
+from edgewright.engines.onnx.model import CONFIG, Folder, Slots, builder_provider, providers
 from edgewright.models.catalog import Catalog
 from edgewright.models.convert import ConvertError, onnx_folder
 from edgewright.models.store import Store

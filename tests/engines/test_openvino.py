@@ -24,10 +24,10 @@ from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import EngineError, EngineUnavailableError, ModelFileError
 from edgewright.domain.message import Message, Role
 from edgewright.domain.setup import Setup
+from edgewright.engines.batching.sampling import Sampler, likeliest
 from edgewright.engines.chatml import chatml
 from edgewright.engines.openvino import OpenVINOEngine
-from edgewright.engines.openvino_model import GRAPH, SOURCE
-from edgewright.engines.sampling import Sampler, likeliest
+from edgewright.engines.openvino.model import GRAPH, SOURCE
 from edgewright.models.gguf import read_header
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +126,7 @@ def test_it_is_opened_by_a_setup_and_says_what_it_runs_on(smollm_path: Path, cac
 
 def test_loading_the_library_reports_nothing_to_its_maker(tmp_path: Path) -> None:
     program = (
-        "import sys; from edgewright.engines.openvino import OpenVINOEngine; "
+        "import sys; from edgewright.engines.openvino.engine import OpenVINOEngine; "
         "OpenVINOEngine.status(); import openvino.tools.ovc; "
         "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
     )

@@ -29,14 +29,14 @@ from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import EngineUnavailableError
 from edgewright.domain.message import Message, Role
 from edgewright.domain.setup import Setup
-from edgewright.engines import servers
-from edgewright.engines.supervisor import Supervisor
+from edgewright.engines.processes import servers
+from edgewright.engines.processes.supervisor import Supervisor
 from edgewright.engines.vllm import VllmEngine
-from edgewright.engines.vllm_chat import conversation
-from edgewright.engines.vllm_fleet import VllmFleet
-from edgewright.engines.vllm_hardware import gpus
-from edgewright.engines.vllm_scenarios import SCENARIOS, launch
-from edgewright.engines.vllm_server import serving
+from edgewright.engines.vllm.chat import conversation
+from edgewright.engines.vllm.fleet import VllmFleet
+from edgewright.engines.vllm.hardware import gpus
+from edgewright.engines.vllm.scenarios import SCENARIOS, launch
+from edgewright.engines.vllm.server import serving
 
 # A start takes half a minute, and minutes on a machine that does other things too.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
@@ -331,6 +331,6 @@ def test_one_that_runs_in_the_background_is_shown_and_its_orphans_are_ended(fold
 
 @pytest.mark.skipif(not gpus(), reason="needs a GPU")
 def test_on_a_gpu_nothing_is_wanting_for_development(folder: Path) -> None:
-    from edgewright.engines.vllm_hardware import shortcomings
+    from edgewright.engines.vllm.hardware import shortcomings
 
     assert shortcomings(launch(str(folder), "development"), gpus()) == []

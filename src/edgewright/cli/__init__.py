@@ -26,3 +26,9 @@ def main() -> None:
             sys.exit(1)
     except KeyboardInterrupt:  # typer sees to those that come later
         sys.exit(130)
+    except RuntimeError as error:
+        # Ctrl-C while a thread starts, at the wrong moment inside of Python's own locks, turns
+        # into "release unlocked lock".
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        sys.exit(130)

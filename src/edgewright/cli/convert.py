@@ -33,8 +33,8 @@ def convert(
     It is checked to answer as the model does before it is kept.
     """
     from ..domain.errors import ConfigError
-    from ..engines.agreement import LEAST, check_onnx
-    from ..engines.onnx_model import builder_provider
+    from ..engines.onnx.agreement import LEAST, check_onnx
+    from ..engines.onnx.model import builder_provider
     from ..models import convert as models
     from ..models.store import Store
 

@@ -80,8 +80,8 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Print the line that starts the server; on standard error, what will not work here."""
-    from ..engines.vllm_hardware import gpus, shortcomings
-    from ..engines.vllm_scenarios import QUIET, launch
+    from ..engines.vllm.hardware import gpus, shortcomings
+    from ..engines.vllm.scenarios import QUIET, launch
 
     output.Mode.json = json
     if container not in ("", "docker", "podman"):
@@ -122,10 +122,10 @@ def start(
 ) -> None:
     """Start the server and see to it, until Ctrl-C or `stop`: when it falls, it is started again.
     VLLM_API_KEY is the key that clients have to give."""
-    from ..engines.supervisor import Supervisor
-    from ..engines.vllm_hardware import check_folder, gpus, shortcomings
-    from ..engines.vllm_scenarios import launch
-    from ..engines.vllm_server import installed, serving
+    from ..engines.processes.supervisor import Supervisor
+    from ..engines.vllm.hardware import check_folder, gpus, shortcomings
+    from ..engines.vllm.scenarios import launch
+    from ..engines.vllm.server import installed, serving
 
     output.Mode.json = json
     check_folder(model)
@@ -174,7 +174,7 @@ def stop(
     """Stop a server that `start` runs, wherever that is."""
     import psutil
 
-    from ..engines import servers
+    from ..engines.processes import servers
 
     output.Mode.json = json
     servers.sweep()
@@ -211,7 +211,7 @@ def status(json: JsonOption = False) -> None:
     import anyio
 
     from ..domain.errors import EngineError
-    from ..engines import servers
+    from ..engines.processes import servers
     from ..engines.vllm import VllmEngine
 
     output.Mode.json = json
@@ -240,8 +240,8 @@ def status(json: JsonOption = False) -> None:
 
 def _detached(name: str, json: bool) -> None:
     """Runs this same command in the background, and returns when its server is ready."""
-    from ..engines import servers
-    from ..engines.server_process import last_lines
+    from ..engines.processes import servers
+    from ..engines.processes.server_process import last_lines
     from ..models.store import home
 
     log = home() / "logs" / f"{name}.start.log"

@@ -62,8 +62,8 @@ def make_file(engine: Any, model: Model, store: Store, say: Step = lambda what: 
         raise EngineError(f"{engine.name} does not read {model.name}, not at {level} either.")
     if "onnx" in engine.formats:
         from ..models.convert import convert
-        from .agreement import check_onnx
-        from .onnx_model import builder_provider
+        from .onnx.agreement import check_onnx
+        from .onnx.model import builder_provider
 
         say(f"converting {model.name} to ONNX")
         card, hardware = model.card or card_of_file(model.path), builder_provider()

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 from ..domain.errors import EngineError, EngineUnavailableError, ModelFileError
 from ..domain.setup import Setup
-from .batch import BUDGET, Batch
-from .batched import BatchedEngine
-from .openvino_model import Row
-from .pages import Held, Pages
+from .batching.batch import BUDGET, Batch
+from .batching.batched import BatchedEngine
+from .batching.pages import Held, Pages
+from .batching.row import Row
 
 _SLOW = 16  # tokens in a step on a processor, where one can take 50 ms and more
 # What newer folders say in `rope_parameters`, and MLX-LM looks for beside it.

@@ -11,9 +11,9 @@ from ..domain.errors import ConfigError, EngineError
 from ..domain.message import Message
 from ..domain.setup import Setup
 from ..security.keys import api_key as key_for
-from .chat_completions import ChatCompletions
-from .http import Http, address
-from .retries import Retries
+from .endpoints.chat_completions import ChatCompletions, estimated_tokens
+from .endpoints.http import Http, address
+from .endpoints.retries import Retries
 
 EXAMPLE = "http://127.0.0.1:8000/v1"
 
@@ -76,7 +76,7 @@ class OpenAIEngine:
                 yield chunk
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return await embeddings(self._api, texts)
+        return await self._api.embeddings(texts)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return estimated_tokens(messages)
@@ -94,23 +94,3 @@ class OpenAIEngine:
 
     def close(self) -> None:
         pass  # the pools close with their event loops
-
-
-def estimated_tokens(messages: Sequence[Message]) -> int:
-    """Tokens that the messages may become, for want of a tokenizer on this side: three bytes a
-    token is more tokens than any real tokenizer makes of ordinary text, and an overflow all the
-    same is said by the server."""
-    return sum(len(m.content.encode()) // 3 + 8 for m in messages)
-
-
-async def embeddings(api: ChatCompletions, texts: Sequence[str]) -> list[list[float]]:
-    """One vector a text, in the order of the texts. Raises EngineError."""
-    answer = await api.post("embeddings", {"model": api.model, "input": list(texts)})
-    try:
-        rows = sorted(answer["data"], key=lambda row: row["index"])
-        vectors = [[float(x) for x in row["embedding"]] for row in rows]
-    except (KeyError, TypeError, ValueError):
-        vectors = []
-    if len(vectors) != len(texts):
-        raise EngineError(f"{api.where} did not answer with one embedding a text.")
-    return vectors

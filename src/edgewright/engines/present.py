@@ -108,7 +108,7 @@ def _look(name: str) -> Standing:
 
 def machine_key() -> str:
     """What measurements hold for: the processor and how many cores of it we may use."""
-    from .llama_server import cores
+    from .machine import cores
 
     return f"{cpu_name()}, {cores()} cores"
 
@@ -188,8 +188,8 @@ def serving(engine: Any, model: Model) -> tuple[str, str] | None:
 def _served(address: str) -> list[str]:
     import anyio
 
-    from .chat_completions import ChatCompletions
-    from .http import Http, blocking
+    from .endpoints.chat_completions import ChatCompletions
+    from .endpoints.http import Http, blocking
 
     base = address.rstrip("/")
     base = base if base.endswith("/v1") else f"{base}/v1"

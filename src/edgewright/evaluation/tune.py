@@ -14,7 +14,7 @@ from ..domain.errors import ConfigError, EdgewrightError, EngineError, ModelNotP
 from ..domain.setup import Setup
 from ..engines.choice import DEFAULT, TYPICAL, Measured, TuneProfile
 from ..engines.files import Model, file_key, make_file
-from ..engines.llama_server import cores
+from ..engines.machine import cores
 from ..engines.plugins import points
 from ..engines.present import (
     Standing,

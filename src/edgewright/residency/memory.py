@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..domain.errors import ModelFileError
-from ..engines.llama_server import BATCH, PROMPTS
+from ..engines.llama_cpp.server import BATCH, PROMPTS
 from ..models.card import ModelCard, Shape
 from ..models.gguf import GGUFHeader
 

@@ -37,7 +37,7 @@ def set_resources(resources: ResourceConfig) -> None:
 @cache
 def power() -> PowerWatch:
     """The machine's battery and heat."""
-    from ..engines.llama_cpp import cores
+    from ..engines.machine import cores
 
     return PowerWatch(cores(), time.monotonic)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.engines.answer import Answer
+from edgewright.engines.batching.answer import Answer
 
 
 def test_a_character_comes_when_all_its_bytes_are_there() -> None:

@@ -28,9 +28,9 @@ from edgewright.domain.errors import (
     OfflineError,
 )
 from edgewright.domain.message import Message
+from edgewright.engines.endpoints.retries import Retries
 from edgewright.engines.ollama import OllamaEngine
 from edgewright.engines.openai import OpenAIEngine
-from edgewright.engines.retries import Retries
 from faults import Answer, Endpoint
 
 pytestmark = pytest.mark.anyio

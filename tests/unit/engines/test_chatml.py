@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.domain.message import Message
-from edgewright.engines.llama_cpp import chatml
+from edgewright.engines.chatml import chatml
 
 MARKS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 roles = st.sampled_from(["system", "user", "assistant", "tool"])

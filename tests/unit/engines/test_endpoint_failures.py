@@ -23,8 +23,8 @@ from edgewright.domain.errors import (
     EngineUnavailableError,
 )
 from edgewright.domain.message import Message
+from edgewright.engines.endpoints.retries import Retries
 from edgewright.engines.openai import OpenAIEngine
-from edgewright.engines.retries import Retries
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.engines.pages import Held, Pages
+from edgewright.engines.batching.pages import Held, Pages
 
 
 def taken(pages: Pages, tokens: list[int], most: int) -> Held:

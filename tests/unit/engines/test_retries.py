@@ -23,9 +23,9 @@ from edgewright.domain.errors import (
     EngineUnavailableError,
 )
 from edgewright.domain.message import Message
-from edgewright.engines.http import Http
+from edgewright.engines.endpoints.http import Http
+from edgewright.engines.endpoints.retries import Retries
 from edgewright.engines.openai import OpenAIEngine
-from edgewright.engines.retries import Retries
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from edgewright.engines.sealed import can_seal, sealed_threads
+from edgewright.engines.processes.sealed import can_seal, sealed_threads
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux seals threads")
 

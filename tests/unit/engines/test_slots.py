@@ -8,7 +8,7 @@ import threading
 import anyio
 import pytest
 
-from edgewright.engines.slots import Slots, shared
+from edgewright.engines.llama_cpp.slots import Slots, shared
 
 pytestmark = pytest.mark.anyio
 

@@ -24,10 +24,10 @@ from edgewright.domain.errors import (
     EngineUnavailableError,
 )
 from edgewright.domain.message import Message
-from edgewright.engines import leash, servers
+from edgewright.engines.endpoints.retries import Retries
 from edgewright.engines.openai import OpenAIEngine
-from edgewright.engines.retries import Retries
-from edgewright.engines.supervisor import Served, Supervisor, answered
+from edgewright.engines.processes import leash, servers
+from edgewright.engines.processes.supervisor import Served, Supervisor, answered
 
 pytestmark = pytest.mark.anyio
 
@@ -358,7 +358,7 @@ def test_one_that_ignores_sigterm_is_killed(fake: Fake) -> None:
 
 OWNER = """
     import sys, time
-    from edgewright.engines.supervisor import Served, Supervisor
+    from edgewright.engines.processes.supervisor import Served, Supervisor
     command = lambda port: [sys.executable, "-S", {program!r}, str(port)]
     server = Supervisor(Served("fake", "fake", "sea", command, stop_within=2.0))
     server.start()

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from edgewright.cli import engines as cli
 from edgewright.domain.errors import ConfigError, EdgewrightError, ModelFileError
-from edgewright.engines import vllm_hardware
-from edgewright.engines.vllm_hardware import Gpu, check_folder, shortcomings
-from edgewright.engines.vllm_metrics import Figures, parse
-from edgewright.engines.vllm_scenarios import SCENARIOS, launch
-from edgewright.engines.vllm_server import serving
+from edgewright.engines.vllm import hardware as vllm_hardware
+from edgewright.engines.vllm.hardware import Gpu, check_folder, shortcomings
+from edgewright.engines.vllm.metrics import Figures, parse
+from edgewright.engines.vllm.scenarios import SCENARIOS, launch
+from edgewright.engines.vllm.server import serving
 
 QWEN = "Qwen/Qwen2.5-7B-Instruct-AWQ"
 GB = 10**9
@@ -263,7 +263,7 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Monke
 def test_without_gpus_it_is_run_as_vllm_for_cpus_needs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewright.engines.vllm_server.gpus", list)
+    monkeypatch.setattr("edgewright.engines.vllm.server.gpus", list)
     shape = {"hidden_size": 576, "num_hidden_layers": 30, "num_key_value_heads": 3}
     model = folder(tmp_path / "tiny", num_attention_heads=9, **shape)
     overrides = ["max-model-len=4096", "max-num-seqs=8"]
@@ -274,7 +274,7 @@ def test_without_gpus_it_is_run_as_vllm_for_cpus_needs_it(
     assert served.env["VLLM_CPU_KVCACHE_SPACE"] == "1"
     assert served.env["VLLM_NO_USAGE_STATS"] == "1"
     assert served.name == "a-model-b"
-    monkeypatch.setattr("edgewright.engines.vllm_server.gpus", lambda: [H100])
+    monkeypatch.setattr("edgewright.engines.vllm.server.gpus", lambda: [H100])
     served = serving(launch(str(model)))
     assert "--enforce-eager" not in served.command(1)
     assert "VLLM_CPU_KVCACHE_SPACE" not in served.env
@@ -303,7 +303,7 @@ def test_the_command_as_json_and_as_a_container() -> None:
 
 
 def test_starting_without_vllm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.engines.vllm_server.installed", lambda: "")
+    monkeypatch.setattr("edgewright.engines.vllm.server.installed", lambda: "")
     done = CliRunner().invoke(cli.app, ["vllm", "start", QWEN])
     assert isinstance(done.exception, EdgewrightError)
     assert "edgewright[vllm]" in done.exception.hint

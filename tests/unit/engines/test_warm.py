@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 from edgewright.domain.errors import EngineError
-from edgewright.engines.slots import Slot, Slots
-from edgewright.engines.warm import Computed, PrefixFiles, Warm
+from edgewright.engines.llama_cpp.slots import Slot, Slots
+from edgewright.engines.llama_cpp.warm import Computed, PrefixFiles, Warm
 
 pytestmark = pytest.mark.anyio
 

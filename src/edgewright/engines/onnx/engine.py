@@ -1,0 +1,79 @@
+"""ONNX Runtime GenAI in this process: one runtime for many kinds of hardware.
+
+It loads folders that are made for it: `edgewright models convert ALIAS --to onnx`.
+See docs/engines/onnx.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from ...domain.errors import EngineError
+from ...domain.setup import Setup
+from ..batching.batch import Batch
+from ..batching.batched import BatchedEngine
+from ..machine import cores
+from .api import library
+from .model import Folder, Slots, Tokenizer, providers
+
+
+class OnnxEngine(BatchedEngine):
+    """The model in the folder `path`, loaded, on the execution provider that it is made for.
+
+    `context` is tokens a request, and no more than the model is made for. `slots` requests are
+    answered at once, in turns: they share the processor, and each keeps its cache, which is used
+    again by a prompt that begins the same. More than that wait.
+    Raises EngineUnavailableError without the library or the hardware, ModelFileError for a folder
+    that is not whole, EngineError when loading fails.
+    """
+
+    name = "onnx"
+    formats: ClassVar[tuple[str, ...]] = ("onnx",)
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        model: str = "",
+        context: int = 4096,
+        slots: int = 4,
+        threads: int | None = None,
+    ) -> None:
+        folder = Folder(Path(path))
+        self.provider = folder.provider
+        context = min(context, folder.context)
+        computed = Slots(folder, context=context, slots=slots, threads=threads or cores())
+        tokenizer = Tokenizer(folder, computed.model)
+        batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
+        self._computed: Slots | None = computed
+        super().__init__(model or folder.path.name, context, batch, tokenizer)
+
+    @classmethod
+    def open(cls, setup: Setup) -> OnnxEngine:
+        """The model in the folder `setup.path`, loaded."""
+        if setup.path is None:
+            raise EngineError(
+                "The onnx engine loads a folder, and none is given.",
+                hint=f"edgewright models convert {setup.model} --to onnx",
+            )
+        return cls(
+            setup.path,
+            model=setup.model,
+            context=setup.context,
+            slots=setup.slots,
+            threads=setup.threads,
+        )
+
+    @classmethod
+    def status(cls) -> str:
+        """The library's version, and what it can compute on. Raises EngineUnavailableError when it
+        cannot be loaded."""
+        version = library().__version__
+        return f"onnxruntime-genai {version}, in process; providers: {', '.join(providers())}"
+
+    def _release(self) -> None:
+        computed, self._computed = self._computed, None
+        del self._tokenizer, self._guide
+        if computed is not None:
+            computed.close()

@@ -1,0 +1,5 @@
+"""OpenVINO, in this process."""
+
+from .engine import OpenVINOEngine
+
+__all__ = ["OpenVINOEngine"]

@@ -1,0 +1,1 @@
+"""Servers that we start, watch, and end."""
