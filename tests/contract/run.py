@@ -18,6 +18,9 @@ from pathlib import Path
 
 from tests.contract import table
 
+from edgewright.models.catalog import Catalog
+from edgewright.models.store import Store
+
 ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".venv-engines"
 HEAVY = sorted(path.stem for path in (ROOT / "engines").glob("*.txt"))
@@ -80,9 +83,10 @@ def prepared(name: str) -> dict[str, str]:
         folder = models / "hf" / MODEL
         if not (folder / "tokenizer.json").is_file():  # which is written last
             shutil.rmtree(folder.parent, ignore_errors=True)
-            where = "from tests.conftest import SMOLLM, pulled; print(pulled(SMOLLM))"
-            source = subprocess.check_output([sys.executable, "-c", where], cwd=ROOT, text=True)
-            convert = [python_of("onnx"), "tests/hf_folder.py", source.strip(), folder]
+            source = Store().path(Catalog.default().get(MODEL))
+            if source is None:
+                raise Failed(f"{MODEL} is not here: edgewright models pull {MODEL}")
+            convert = [python_of("onnx"), "tests/hf_folder.py", source, folder]
             step(f"{name}: the model", convert, PREPARE)
         return {"EDGEWRIGHT_TEST_HF": str(folder)}
     return {}
