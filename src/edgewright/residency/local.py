@@ -19,9 +19,10 @@ from ..domain.setup import Setup
 from ..engines.llama_cpp import LlamaCppEngine
 from .calibration import model_key
 from .fit import expected, header_of, megabytes, observe
+from .lease import Lease, Way
 from .memory import mapped, predict
 from .plan import Option
-from .residency import Lease, Residency, Way
+from .residency import Residency
 from .resources import ResourceConfig
 
 CONTEXT = 4096  # tokens a request may use, unless told otherwise

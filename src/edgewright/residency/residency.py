@@ -14,18 +14,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 
 from ..domain.engine import Engine
-from ..domain.errors import EngineTimeoutError, MemoryBudgetError, ModelTooLargeError
-from .fit import free_memory, megabytes
+from ..domain.errors import EngineTimeoutError
+from .fit import free_memory
+from .lease import InMemory, Lease, Way, held, holding
 from .plan import (
     Action,
     Grant,
     Load,
-    Option,
     Refuse,
     Resident,
     Snapshot,
@@ -34,57 +33,11 @@ from .plan import (
     next_idle,
     plan,
 )
+from .refusal import refusal, too_late
 from .resources import ResourceConfig
 from .states import Happening, State, after
 
 Effect = Callable[[], object]
-
-# What the running turn holds, so that a turn within it does not wait for its own.
-_holding: ContextVar[bool] = ContextVar("edgewright_holding", default=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to serve a request, and how to load it. For people, `name`, `note`, what is less
-    than was asked for, and `takes`, what of the memory goes where."""
-
-    option: Option
-    name: str
-    load: Callable[[], Engine]
-    note: str = ""
-    takes: str = ""
-
-    @property
-    def needs(self) -> str:
-        """What it is and the memory it needs, as the beginning of a sentence."""
-        more = "; ".join(text for text in (self.note, self.takes) if text)
-        return f"{self.name} needs {megabytes(self.option.memory)}{more and f' ({more})'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """An engine that stays in memory while this is held. `waited` is seconds, `loaded` whether it
-    was loaded for this, `unloaded` the names of what had to go."""
-
-    engine: Engine
-    name: str
-    memory: int
-    waited: float = 0.0
-    loaded: bool = False
-    unloaded: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InMemory:
-    """A model in memory. `memory` is bytes, `idle` seconds since it was last in use."""
-
-    name: str
-    state: State
-    context: int
-    memory: int
-    leases: int
-    idle: float
 
 
 @dataclass(slots=True)
@@ -177,8 +130,7 @@ class Residency:
         is loaded, when it can never fit; EngineTimeoutError after `patience` seconds; and what
         loading raises.
         """
-        waiting = self._ask(ways, turn=turn, priority=priority, idle_after=idle_after)
-        try:
+        with self._asked(ways, turn=turn, priority=priority, idle_after=idle_after) as waiting:
             try:
                 async with asyncio.timeout(patience) as limit:
                     lease = await asyncio.wrap_future(waiting.future)
@@ -186,26 +138,21 @@ class Residency:
                 if not limit.expired():
                     raise  # it is loading's own
                 raise self._too_late(ways, patience) from error
-            with _held():
+            with held():
                 yield lease
-        finally:
-            self._change(partial(self._leave, waiting))
 
     @contextlib.contextmanager
     def lease_here(self, ways: Sequence[Way], *, patience: float) -> Iterator[Lease]:
         """`lease` for a thread that may wait."""
-        waiting = self._ask(ways, turn=False, priority=0, idle_after=None)
-        try:
+        with self._asked(ways, turn=False, priority=0, idle_after=None) as waiting:
             try:
                 lease = waiting.future.result(patience)
             except TimeoutError as error:
                 if waiting.future.done():
                     raise  # it is loading's own
                 raise self._too_late(ways, patience) from error
-            with _held():
+            with held():
                 yield lease
-        finally:
-            self._change(partial(self._leave, waiting))
 
     def prefetch(self, ways: Sequence[Way]) -> None:
         """Load what will be wanted next, if there is room for it that nobody uses."""
@@ -275,6 +222,19 @@ class Residency:
 
     # How
 
+    @contextlib.contextmanager
+    def _asked(
+        self, ways: Sequence[Way], *, turn: bool, priority: int, idle_after: float | None
+    ) -> Iterator[_Waiting]:
+        waiting = self._ask(ways, turn=turn, priority=priority, idle_after=idle_after)
+        try:
+            yield waiting
+        finally:
+            self._change(partial(self._leave, waiting))
+
+    def _too_late(self, ways: Sequence[Way], patience: float) -> EngineTimeoutError:
+        return too_late(ways, patience, [f"{m.name} ({m.state})" for m in self.status()])
+
     def _ask(
         self,
         ways: Sequence[Way],
@@ -284,12 +244,12 @@ class Residency:
         idle_after: float | None,
         patient: bool = True,
     ) -> _Waiting:
-        holding = _holding.get()
+        inside = holding.get()  # of a turn that holds a model already
         ticket = Ticket(
             next(self._numbers),
             tuple(way.option for way in ways),
-            turn=turn and not holding,
-            patient=patient and not holding,
+            turn=turn and not inside,
+            patient=patient and not inside,
             priority=priority,
         )
         waiting = _Waiting(ticket, ways, idle_after, self._clock())
@@ -385,7 +345,9 @@ class Residency:
                 return partial(self._run, partial(self._unload, key))
             case Refuse(number):
                 waiting = self._waiting.pop(number)
-                return partial(_fail, waiting.future, self._refusal(waiting, action))
+                own = self._resources.max_memory_usage
+                why = refusal(waiting.ways, action, own, self._there)
+                return partial(_fail, waiting.future, why)
 
     def _grant(self, waiting: _Waiting, model: _Model) -> Effect:
         model.becomes("lease")
@@ -466,46 +428,6 @@ class Residency:
     def _rang(self) -> None:
         self._timer = None
         self.tick()
-
-    def _refusal(self, waiting: _Waiting, refuse: Refuse) -> ModelTooLargeError:
-        way = min(waiting.ways, key=lambda way: way.option.memory)
-        own = self._resources.max_memory_usage
-        if refuse.busy:
-            return MemoryBudgetError(
-                f"{way.needs}, and what could go for it is in use by this very turn.",
-                hint="Raise ResourceConfig(max_memory_usage=…), or use one model for both.",
-            )
-        if own is not None and refuse.most <= own <= self._there:
-            pinned = own - refuse.most
-            beside = f", of which pinned models take {megabytes(pinned)}" if pinned else ""
-            return MemoryBudgetError(
-                f"{way.needs}; the budget is {megabytes(own)}{beside}.",
-                hint="Raise ResourceConfig(max_memory_usage=…), or use a smaller model: "
-                "`edgewright fit` shows which.",
-            )
-        return ModelTooLargeError(
-            f"{way.needs}; {megabytes(refuse.most)} are free on this machine.",
-            hint="Use a smaller model or quantization (`edgewright fit` shows which), or close "
-            "other programs.",
-        )
-
-    def _too_late(self, ways: Sequence[Way], patience: float) -> EngineTimeoutError:
-        there = ", ".join(f"{m.way.name} ({m.state})" for m in list(self._models.values()))
-        return EngineTimeoutError(
-            f"{ways[0].name} could not be had within {patience:g} s; in memory: {there or '-'}.",
-            hint="Raise ResourceConfig(max_memory_usage=…) or max_concurrent_agents, or the "
-            "timeout.",
-        )
-
-
-@contextlib.contextmanager
-def _held() -> Iterator[None]:
-    token = _holding.set(True)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # left in another context than it was entered in
-            _holding.reset(token)
 
 
 def _tell(future: Future[Lease], lease: Lease) -> None:

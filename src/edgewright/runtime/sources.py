@@ -18,8 +18,8 @@ from ..domain.errors import ConfigError, EngineError
 from ..domain.event import EngineSwitched, ModelChosen
 from ..residency.complexity import complexity
 from ..residency.fit import memory_of
+from ..residency.lease import InMemory
 from ..residency.local import CONTEXT, Adapted, OtherEngine, leased, leased_here
-from ..residency.residency import InMemory
 from ..residency.resources import ResourceConfig
 from ..residency.selection import Candidate, Choice, choose
 from .engines import DEFAULT_ENGINE, connected, engine_class

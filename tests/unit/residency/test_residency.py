@@ -12,8 +12,9 @@ from anyio.abc import TaskStatus
 
 from edgewright.domain.errors import EngineTimeoutError, MemoryBudgetError, ModelTooLargeError
 from edgewright.engines.scripted import ScriptedEngine
+from edgewright.residency.lease import Lease, Way
 from edgewright.residency.plan import Option
-from edgewright.residency.residency import Lease, Residency, Way
+from edgewright.residency.residency import Residency
 from edgewright.residency.resources import ResourceConfig
 
 pytestmark = pytest.mark.anyio
