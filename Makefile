@@ -3,7 +3,7 @@ PY  := .venv/bin/python
 OK  := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-engines models check bench format lock clean
+.PHONY: demo test test-slow test-engines models check bench bench-engines format lock clean
 
 demo: $(OK)
 	@$(PY) -m apps.customer_service.demo
@@ -35,6 +35,11 @@ bench: $(OK) models
 	$(PY) -m benchmarks.residency
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.warm
+	$(PY) -m benchmarks.engines
+
+# The engines' part alone, in their environments (as make test-engines makes them).
+bench-engines: $(OK) models
+	$(PY) -m benchmarks.engines
 
 format: $(OK)
 	$(BIN)/ruff format .

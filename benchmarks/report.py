@@ -31,6 +31,11 @@ Measured side by side in one run: trust the ratios, not the milliseconds. `make 
 <!-- bench:engine -->
 <!-- /bench:engine -->
 
+## The engines
+
+<!-- bench:engines -->
+<!-- /bench:engines -->
+
 ## Acting
 
 <!-- bench:acting -->

@@ -43,6 +43,8 @@ class Endpoint:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or one more would be accepted
         self._listener.close()
 
     def _serve(self) -> None:

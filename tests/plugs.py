@@ -75,6 +75,18 @@ class Refusing(Steady):
         raise EngineError("the device is gone", hint="Plug it in.")
 
 
+class Broken(Steady):
+    name = "broken"
+
+    @classmethod
+    def open(cls, setup):
+        return cls(setup)
+
+    async def generate(self, request):
+        yield Chunk("Once upon")
+        raise EngineError("the device is gone", hint="Plug it in.")
+
+
 class Empty(Steady):
     name = "empty"
 

@@ -10,12 +10,15 @@ from edgewright import Agent, Config
 from .shop import Shop
 
 
-def make_agent(database: Path | str, *, model: str = "qwen2.5-coder-0.5b") -> Agent:
-    """A customer-service agent on the records in `database`."""
+def make_agent(
+    database: Path | str, *, model: str = "qwen2.5-coder-0.5b", provider: str = "auto"
+) -> Agent:
+    """A customer-service agent on the records in `database`; `provider` names the engine."""
     shop = Shop(database)
     agent = Agent(
         Config(
             name="customer-service",
+            model_provider=provider,
             model_alias=model,
             max_tokens=200,
             temperature=0.0,

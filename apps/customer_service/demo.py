@@ -24,7 +24,19 @@ from .shop import Shop
 ORDER = "Where is my order 12345?"
 LAPTOP = "My laptop's screen is broken and I need it for work tomorrow. Please help!"
 GREETING = "Hello, how are you?"
+REQUESTS = ((ORDER, "lookup_order_status"), (LAPTOP, "open_ticket"), (GREETING, ""))
 MODEL = "qwen2.5-coder-0.5b"
+
+
+def fault(request: str, tool: str, end: TurnFinished | None) -> str:
+    """What is wrong with the calls of the turn, which should be one of `tool` (empty: none); empty
+    when nothing is."""
+    called = [call.name for call in end.calls] if end else []
+    if called != ([tool] if tool else []):
+        return f"{request!r} should call {tool or 'nothing'}, called {called}"
+    if tool == "lookup_order_status" and end and end.calls[0].arguments["order_id"] != "12345":
+        return f"{request!r} was looked up as {end.calls[0].arguments}"
+    return ""
 
 
 def main() -> int:
@@ -35,11 +47,7 @@ def main() -> int:
         agent = make_agent(database, model=MODEL)
         console.print(f"[dim]{agent.model}, offline, records in {database}[/dim]")
         wrong: list[str] = []
-        for request, tool in (
-            (ORDER, "lookup_order_status"),
-            (LAPTOP, "open_ticket"),
-            (GREETING, ""),
-        ):
+        for request, tool in REQUESTS:
             console.print(f"\n[bold]you ›[/bold] {escape(request)}")
             end = None
             for event in agent.stream(request):
@@ -53,15 +61,8 @@ def main() -> int:
                 elif isinstance(event, TurnFinished):
                     end = event
                     console.print(f"\n[dim]{figures(event)}[/dim]")
-            called = [call.name for call in end.calls] if end else []
-            if called != ([tool] if tool else []):
-                wrong.append(f"{request!r} should call {tool or 'nothing'}, called {called}")
-            elif (
-                tool == "lookup_order_status"
-                and end
-                and end.calls[0].arguments["order_id"] != "12345"
-            ):
-                wrong.append(f"{request!r} was looked up as {end.calls[0].arguments}")
+            if said := fault(request, tool, end):
+                wrong.append(said)
         tickets = Shop(database).tickets()
         console.print(f"\n[bold]tickets in the file:[/bold] {escape(str(tickets))}")
         if len(tickets) != 1 or tickets[0]["priority"] not in ("low", "normal", "high"):

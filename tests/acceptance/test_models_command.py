@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import shutil
 import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commandline import CommandLine, without_network
+from filelock import FileLock
+
+from edgewright.engines.scripted import ScriptedEngine
+from ollama_server import OllamaServer, ollama_server
 
 ALIASES = ["all-minilm-l6-v2", "phi-4-mini", "qwen2.5-coder-0.5b", "qwen3-4b-2507"]
 
@@ -284,3 +292,188 @@ def write_gguf(path: Path, architecture: str, *, elements: int) -> None:
     tensor = string("token_embd.weight") + struct.pack("<IQIQ", 1, elements, 1, 0)
     path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 1, len(pairs)) + b"".join(pairs) + tensor)
     os.truncate(path, 4096 + 2 * elements)
+
+
+# What other engines have
+
+
+@pytest.fixture
+def ollama(cli: CommandLine) -> Iterator[OllamaServer]:
+    with ollama_server(ScriptedEngine(["Hello."]), "wave:1b") as server:
+        cli.env["OLLAMA_HOST"] = server.url
+        yield server
+
+
+def test_the_ollama_server_is_had_to_pull_and_its_model_is_used_by_the_same_name(
+    cli: CommandLine, ollama: OllamaServer
+) -> None:
+    pulled = cli("models", "pull", "ollama:wave:1b").well()
+    assert "ollama:wave:1b: 100 % of 3 MB" in pulled.err
+    assert ollama.url in pulled.out and "edgewright chat --model ollama:wave:1b" in pulled.out
+    assert ("/api/pull", "wave:1b") in [(path, body["model"]) for path, body in ollama.asked]
+    terminal = cli.terminal("models", "pull", "ollama:wave:1b")
+    terminal.until("is at the Ollama server")
+    (found,) = cli("models", "pull", "ollama:wave:1b", "--json").well().events
+    assert found == {"alias": "ollama:wave:1b", "server": ollama.url, "model": "wave:1b"}
+    assert "Hello." in cli("ask", "Hi.", "--model", "ollama:wave:1b").well().out
+
+
+def test_a_pull_by_ollama_that_cannot_be_says_why(cli: CommandLine, ollama: OllamaServer) -> None:
+    told = cli.refused("model_unknown", "models", "pull", "ollama:ripple")
+    assert "Ollama knows no model 'ripple'" in told
+    for odd in ("ollama:", "ollama:../wave", "ollama:wave:", "ollama:a/b/c/d:1"):
+        told = cli.refused("config_invalid", "models", "pull", odd)
+        assert "ollama:NAME:TAG" in told
+    cli.env["OLLAMA_HOST"] = "127.0.0.1:1"
+    told = cli.refused("engine_unavailable", "models", "pull", "ollama:wave:1b")
+    assert "No Ollama server was found at http://127.0.0.1:1" in told and "ollama serve" in told
+
+
+def test_nothing_is_pulled_when_one_of_several_names_is_wrong(
+    cli: CommandLine, ollama: OllamaServer
+) -> None:
+    cli.refused("model_unknown", "models", "pull", "ollama:wave:1b", "nonesuch")
+    assert ollama.asked == []
+
+
+def test_without_its_sdk_foundry_locals_models_say_what_to_install(cli: CommandLine) -> None:
+    if importlib.util.find_spec("foundry_local_sdk"):
+        pytest.skip("it is installed here: see tests/engines/test_foundry_local.py")
+    for command in (
+        ("models", "pull", "foundry:phi"),
+        ("models", "remove", "foundry:phi"),
+        ("engines", "foundry", "list"),
+        ("engines", "foundry", "list", "--offered"),
+        ("ask", "Hi.", "--model", "foundry:phi"),
+    ):
+        told = cli.refused("engine_unavailable", *command)
+        assert "pip install 'edgewright[foundry]'" in told, command
+
+
+# What was made of models
+
+
+def converted(home: Path, alias: str, *, whole: bool = True) -> Path:
+    folder = home / "models" / "converted" / f"{alias}-onnx"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx.data").write_bytes(b"x" * 3_000_000)
+    if whole:
+        about = {"alias": alias, "source_sha256": "0" * 64, "precision": "int4"}
+        about |= {"provider": "cpu", "made_with": "torch 0"}
+        (folder / "edgewright.json").write_text(json.dumps(about))
+    return folder
+
+
+def graph(home: Path, source: Path, name: str = "0" * 32) -> Path:
+    folder = home / "openvino" / name
+    folder.mkdir(parents=True)
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino_model.bin").write_bytes(b"x" * 5_000_000)
+    (folder / "source.txt").write_text(str(source.resolve()))
+    return folder
+
+
+def test_what_was_made_of_a_model_is_listed_with_its_size_and_goes_with_it(
+    cli: CommandLine, smollm_path: Path
+) -> None:
+    folders = [
+        converted(cli.home, "smollm2-135m"),
+        graph(cli.home, cli.home / "models" / "blobs" / smollm_path.name),
+    ]
+    kept = converted(cli.home, "qwen2.5-coder-0.5b")
+    (rows,) = cli("models", "list", "--json").well().events
+    made = {row["alias"]: row for row in rows if "made_of" in row}  # type: ignore[index]
+    assert sorted(made) == [
+        "qwen2.5-coder-0.5b-onnx",
+        "smollm2-135m-onnx",
+        "smollm2-135m-openvino",
+    ]
+    onnx = made["smollm2-135m-onnx"]
+    assert (onnx["engine"], onnx["made_of"], onnx["here"]) == ("onnx", "smollm2-135m", True)
+    assert onnx["path"] == str(folders[0]) and 3_000_000 < onnx["size"] < 3_001_000
+    told = cli("models", "list").well().out
+    assert re.search(r"smollm2-135m-onnx +3 MB", told)
+    assert re.search(r"smollm2-135m-openvino +5 MB", told)
+
+    freed = cli("models", "remove", "smollm2-135m", "--json").well().events
+    assert [one["alias"] for one in freed] == [
+        "smollm2-135m",
+        "smollm2-135m-onnx",
+        "smollm2-135m-openvino",
+    ]
+    assert freed[1]["freed"] == onnx["size"]
+    assert kept.is_dir() and not any(folder.exists() for folder in folders)
+    assert [path.name for path in kept.parent.iterdir() if path.is_dir()] == [kept.name]
+
+
+def test_what_was_made_of_a_model_can_be_removed_alone(cli: CommandLine, smollm_path: Path) -> None:
+    folder = converted(cli.home, "smollm2-135m")
+    blob = cli.home / "models" / "blobs" / smollm_path.name
+    stale = graph(cli.home, blob, "1" * 32), graph(cli.home, blob, "2" * 32)
+    assert (
+        "smollm2-135m-onnx: 3 MB freed" in cli("models", "remove", "smollm2-135m-onnx").well().out
+    )
+    assert not folder.exists() and "smollm2-135m" in here(cli)
+    cli("models", "remove", "SmolLM2-135M-openvino").well()  # of every version of the library
+    assert not any(folder.exists() for folder in stale)
+    cli.refused("model_unknown", "models", "remove", "smollm2-135m-onnx")
+
+
+def test_what_is_half_made_is_said_to_be_and_can_be_removed(cli: CommandLine) -> None:
+    damaged = converted(cli.home, "smollm2-135m", whole=False)
+    gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True)
+    killed = damaged.with_name(f".converting-{gone.stdout.strip()}-mine-onnx")
+    working = damaged.with_name(f".converting-{os.getpid()}-yours-onnx")
+    for folder in (killed, working):
+        (folder / "plain").mkdir(parents=True)
+        (folder / "plain" / "model.safetensors").write_bytes(b"x" * 2_000_000)
+    graphless = graph(cli.home, Path("/gone/other.gguf"))
+    (graphless / "openvino_model.xml").unlink()
+
+    rows = cli("models", "list").well().out.splitlines()
+    half = [row.split()[0] for row in rows if "half-made or damaged" in row]
+    assert half == ["mine-onnx", "other-openvino", "smollm2-135m-onnx"]
+    assert "yours-onnx" not in "".join(rows)  # it is being made
+    for name in half:
+        assert re.search(r"[235] MB freed", cli("models", "remove", name).well().out)
+    assert not killed.exists() and not damaged.exists() and not graphless.exists()
+    assert working.exists()
+
+
+def test_a_name_with_a_path_in_it_removes_nothing(cli: CommandLine) -> None:
+    outside = cli.home / "precious-onnx"
+    outside.mkdir()
+    (cli.home / "models" / "converted").mkdir(parents=True)
+    folder = converted(cli.home / "x", "smollm2-135m")
+    (cli.home / "models" / "converted" / "linked-onnx").symlink_to(folder)
+    for name in ("../../precious-onnx", str(outside), "converted/../../../precious-onnx", "."):
+        cli.refused("model_unknown", "models", "remove", name)
+    assert outside.is_dir()
+    cli("models", "remove", "linked-onnx").well()  # the link is ours, and what is behind it is not
+    assert (folder / "model.onnx.data").is_file()
+
+
+def test_what_is_being_made_is_not_removed(cli: CommandLine) -> None:
+    folder = converted(cli.home, "smollm2-135m")
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        told = cli.refused("storage_busy", "models", "remove", "smollm2-135m-onnx")
+    assert "is being made by another process" in told
+    assert (folder / "model.onnx.data").is_file()
+
+
+# Folders
+
+
+def test_a_folder_is_a_model_for_the_engine_whose_format_it_has(cli: CommandLine) -> None:
+    for name in ("genai_config.json", "openvino_model.xml", "config.json", "nothing"):
+        (cli.folder / name.partition(".")[0]).mkdir()
+        (cli.folder / name.partition(".")[0] / name).write_text("{}")
+    ask = ("ask", "Hi.", "--model")
+    assert "mlx and by vllm" in cli.refused("config_invalid", *ask, "./config")
+    assert "no model that is known" in cli.refused("model_file_invalid", *ask, "./nothing")
+    assert "no folder" in cli.refused("model_file_invalid", *ask, "./missing")
+    told = cli.refused("model_file_invalid", *ask, "./genai_config")
+    assert "no whole model for ONNX Runtime GenAI: there is no tokenizer.json" in told
+    if importlib.util.find_spec("openvino") is None:
+        told = cli.refused("engine_unavailable", *ask, "./openvino_model")
+        assert "pip install 'edgewright[openvino]'" in told

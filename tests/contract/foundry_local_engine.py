@@ -18,8 +18,6 @@ CONTEXT = 4096
 MODEL = "smollm2-135m"
 USERS_HOME = home()  # before any test changes the environment
 KNOWN = {
-    "test_tools_given_to_an_engine_reach_the_model": "refused without a hint",
-    "test_a_prefix_seen_before_is_not_computed_again": "its sessions begin anew each time",
     "test_cancelling_in_the_middle_of_a_long_prompt_frees_the_engine": "the library reads a prompt "
     "to its end once it has begun (not run)",
 }

@@ -9,13 +9,6 @@ import pytest
 
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
-KNOWN = {
-    "test_a_schema_that_is_none_is_refused_and_the_engine_goes_on": "llama.cpp answers freely "
-    "under a schema that it cannot compile; acting checks what comes",
-    "test_tools_given_to_an_engine_reach_the_model": "left out in silence; acting gives them "
-    "to none that has not declared native tools",
-}
-
 
 @pytest.fixture(scope="session")
 def llama_cpp(smollm_path: Path) -> Iterator[LlamaCppEngine]:

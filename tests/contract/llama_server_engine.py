@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from llama_cpp_engine import KNOWN as KNOWN
 
 from edgewright.domain.setup import Setup
 from edgewright.engines.llama_cpp.process import LlamaServerEngine

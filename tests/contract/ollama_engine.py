@@ -14,9 +14,6 @@ from edgewright.engines.ollama import OllamaEngine
 from ollama_server import ollama_server
 
 KNOWN = {
-    "test_a_schema_that_is_none_is_refused_and_the_engine_goes_on": "llama.cpp, which is behind "
-    "it, answers freely under a schema that it cannot compile; acting checks what comes",
-    "test_a_prefix_seen_before_is_not_computed_again": "the protocol does not tell",
     "test_cancelling_in_the_middle_of_a_long_prompt_frees_the_engine": "our server for the "
     "protocol notices that nobody listens only with the first token (not run)",
 }

@@ -16,10 +16,6 @@ from edgewright.engines.onnx import OnnxEngine
 from edgewright.models.store import Store, home
 
 CONTEXT = 4096
-KNOWN = {
-    "test_tools_given_to_an_engine_reach_the_model": "left out in silence; acting gives them "
-    "to none that has not declared native tools",
-}
 MODEL = "smollm2-135m"
 USERS_HOME = home()  # before any test changes the environment
 

@@ -10,10 +10,6 @@ import pytest
 from edgewright.engines.openvino import OpenVINOEngine
 
 CONTEXT = 4096
-KNOWN = {
-    "test_tools_given_to_an_engine_reach_the_model": "left out in silence; acting gives them "
-    "to none that has not declared native tools",
-}
 
 
 @pytest.fixture(scope="session")

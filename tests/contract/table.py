@@ -24,10 +24,14 @@ def runs(folder: Path) -> list[Run]:
 def capabilities(told: list[Run]) -> list[str]:
     names = list(dict.fromkeys(name for run in told for name in run["capabilities"]))
     rows = [
-        [name.replace("_", " "), *("yes" if run["capabilities"].get(name) else "" for run in told)]
+        [name.replace("_", " "), *(_can(run["capabilities"].get(name)) for run in told)]
         for name in names
     ]
     return _table(["declares", *_names(told)], rows)
+
+
+def _can(value: bool | int | None) -> str:
+    return "yes" if value is True else str(value or "")
 
 
 def cases(told: list[Run]) -> list[str]:

@@ -7,6 +7,7 @@ skipped as declared. Which engines: see conftest.py.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -19,7 +20,7 @@ import psutil
 import pytest
 from engines_under_test import ENGINES
 
-from edgewright.domain.engine import Chunk, Engine, Request
+from edgewright.domain.engine import LARK, Chunk, Engine, Request
 from edgewright.domain.errors import (
     ContextOverflowError,
     EngineError,
@@ -220,6 +221,19 @@ async def test_a_schema_that_is_none_is_refused_and_the_engine_goes_on(engine: E
 
 
 @model
+@pytest.mark.parametrize("grammar", ['%llguidance {}\nstart: "sea" wave', 'root ::= "sea'])
+async def test_a_grammar_that_is_none_is_refused_and_the_engine_goes_on(
+    engine: Engine, grammar: str
+) -> None:
+    request = Request(HELLO, grammar=grammar, max_tokens=16)
+    await needs(engine, "lark" if grammar.startswith(LARK) else "grammar", request)
+    with pytest.raises(EngineError) as caught:
+        await answer(engine, request)
+    assert caught.value.hint
+    assert (await answer(engine, Request(HELLO, max_tokens=4)))[0]
+
+
+@model
 async def test_output_held_to_a_grammar_follows_it(engine: Engine) -> None:
     request = Request(HELLO, grammar='root ::= "sea" [0-9]{3}', max_tokens=16)
     await needs(engine, "grammar", request)
@@ -304,9 +318,8 @@ async def test_an_adapter_that_is_not_there_is_refused(engine: Engine) -> None:
 
 @model
 async def test_an_answer_begun_is_continued(engine: Engine) -> None:
-    if not engine.capabilities.continues:
-        pytest.skip("declared: no continues")
     begun = [*HELLO, Message("assistant", "one, two, three, four, five,")]
+    await needs(engine, "continues", Request(begun, max_tokens=3))
     text, _ = await answer(engine, Request(begun, max_tokens=3))
     assert "six" in text
 
@@ -317,12 +330,17 @@ async def test_an_answer_begun_is_continued(engine: Engine) -> None:
 @model
 async def test_tokens_are_counted_exactly_or_never_too_few(engine: Engine) -> None:
     sea = [Message("system", "You answer."), Message("user", "The sea, the wide sea. " * 40)]
+    code = [Message("user", Path(__file__).read_text("utf-8")[:3000])]
+    odd = [
+        Message("user", f"{WORLD} {'🏳️‍🌈 🫠 Ѡ ჰ 𒀀 ' * 9} {2**900} {hashlib.sha512().hexdigest()}")
+    ]
     exactly = engine.capabilities.counts_tokens
-    for said in (HELLO, sea, [Message("user", WORLD)])[: 3 if exactly else 2]:
+    for said in (HELLO, sea, code, odd, [Message("user", WORLD)]):
         _, last = await answer(engine, Request(said, max_tokens=1))
         assert last.usage is not None
         counted = await engine.count_tokens(said)
         assert counted == last.usage.prompt if exactly else counted >= last.usage.prompt
+        assert counted <= 2 * last.usage.prompt + 60  # else windows would be half empty
 
 
 @model
@@ -337,6 +355,8 @@ async def test_a_prompt_longer_than_the_window_is_said_to_be(engine: Engine) -> 
 
 @model
 async def test_a_prefix_seen_before_is_not_computed_again(engine: Engine) -> None:
+    if not engine.capabilities.keeps_prefixes:
+        pytest.skip("declared: no keeps_prefixes")
     sea = Message("system", "You know the sea. " + "Waves rise and fall on the shore. " * 40)
     law = Message("system", "You know the law. " + "A contract binds both parties. " * 40)
     for prefix in (sea, law):

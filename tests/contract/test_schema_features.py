@@ -17,6 +17,7 @@ import pytest
 
 from edgewright.acting.constrain import constrainable
 from edgewright.domain.engine import Request
+from edgewright.domain.errors import EngineError
 from edgewright.domain.message import Message
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
@@ -41,10 +42,9 @@ def engine(smollm_path: Path) -> Iterator[LlamaCppEngine]:
 
 @pytest.fixture(scope="module")
 async def answers(engine: LlamaCppEngine) -> dict[str, str]:
-    """What the model says for each feature, held to what constrainable() leaves of it, and for
-    those of UNHELD held to all of it; asked at once, which is three times sooner."""
+    """What the model says for each feature, held to what constrainable() leaves of it; asked at
+    once, which is three times sooner."""
     asked = {name: (constrainable(holding(value))[0], wrong) for name, (value, wrong, *_) in ALL}
-    asked |= {f"raw {name}": (holding(DEGRADED[name][0]), "one two") for name in UNHELD}
     free = {f"free {name}": (None, wrong) for name, (_, wrong) in FREE}
     told: dict[str, str] = {}
 
@@ -221,11 +221,8 @@ DEGRADED: dict[str, tuple[Schema, Any, str]] = {
     "parts that contradict": ({"allOf": [INT, TEXT]}, 7, "v: allOf (its parts do not go together)"),
 }
 
-# Which the engine, given them as they are, answers without any constraint.
-UNHELD = [
-    "uniqueItems", "contains", "if", "propertyNames", "minProperties", "oneOf", "an unknown type",
-    "too many items",
-]  # fmt: skip
+# Which the engine takes as they are: those whose numbers it can hold to after all, at what cost.
+TAKEN = {"maxProperties", "a number out of reach", "a multiple out of reach"}
 
 
 ALL: list[tuple[str, Any]] = [*ENFORCED.items(), *DEGRADED.items()]
@@ -256,12 +253,23 @@ async def test_what_cannot_be_enforced_is_told_and_the_rest_still_holds(
         jsonschema.validate(json.loads(answers[feature]), schema)
 
 
-@pytest.mark.parametrize("feature", UNHELD)
-async def test_the_engine_alone_forgets_a_whole_schema_over(
-    answers: dict[str, str], feature: str
+@pytest.mark.parametrize("feature", sorted({*DEGRADED} - TAKEN))
+async def test_the_engine_alone_refuses_a_whole_schema_over(
+    engine: LlamaCppEngine, feature: str
 ) -> None:
-    """Why constrainable() exists. When this fails, the engine has become better or louder."""
-    assert answers[f"raw {feature}"] == '{"v": "one two"}'
+    """Why constrainable() exists. When this fails, the engine can hold to more than it could."""
+    with pytest.raises(EngineError, match="cannot be held to") as caught:
+        await said(engine, holding(DEGRADED[feature][0]), "one two")
+    assert caught.value.hint
+
+
+async def test_llama_cpp_itself_would_have_answered_freely(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why the engine asks before. When this fails, llama.cpp says so itself."""
+    monkeypatch.setattr("edgewright.engines.llama_cpp.compiling.why_not", lambda _: "")
+    schema = holding(DEGRADED["uniqueItems"][0])
+    assert await said(engine, schema, "one two") == '{"v": "one two"}'
 
 
 async def test_a_model_not_held_to_anything_repeats_what_it_was_shown(

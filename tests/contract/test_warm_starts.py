@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 SEA = "You know the sea. " + "Waves rise and fall on the shore of the bay. " * 20
 LAW = "You know the law. " + "A contract binds both of its parties to it. " * 20
+QUESTION = 16  # tokens behind a prefix, at most
 SECRET = "my code is banana helicopter seventeen"
 
 
@@ -70,18 +71,28 @@ def kept_in(folder: Path) -> list[Path]:
 async def test_a_new_engine_does_not_compute_the_prefix_again_and_answers_to_the_bit_the_same(
     smollm_path: Path, tmp_path: Path
 ) -> None:
-    with loaded(smollm_path, None) as engine:
-        without = await ask(engine, SEA)
     answers = []
     for _ in range(2):
         with loaded(smollm_path, tmp_path) as engine:
             answers.append(await ask(engine, SEA))
     cold, warm = answers
-    assert cold.usage.prompt == warm.usage.prompt == without.usage.prompt > 220
-    assert cold.computed == without.computed == cold.usage.prompt
-    assert warm.usage.cached == 128  # the whole batches of the prefix
-    assert without[:2] == cold[:2] == warm[:2]
+    assert cold.usage.prompt == warm.usage.prompt > 220
+    assert cold.computed == cold.usage.prompt
+    assert 0 < warm.computed < QUESTION
+    assert len(cold.odds) == 5
+    assert cold[:2] == warm[:2]
     assert len(kept_in(tmp_path)) == 1
+
+
+async def test_without_a_folder_the_same_is_said(smollm_path: Path, tmp_path: Path) -> None:
+    answers = []
+    for folder in (None, tmp_path):
+        with loaded(smollm_path, folder) as engine:
+            answers.append(await ask(engine, SEA))
+    without, cold = answers
+    assert without.text == cold.text
+    assert without.computed == cold.computed == cold.usage.prompt
+    assert without.odds == pytest.approx(cold.odds, abs=0.5)  # in other batches
 
 
 async def test_nothing_that_a_user_said_is_written(smollm_path: Path, tmp_path: Path) -> None:
@@ -119,7 +130,7 @@ async def test_eight_at_once_with_two_prefixes_compute_each_once(
             asked = [ask(engine, system, f"{n}?") for n, system in enumerate(systems)]
             answers = await asyncio.gather(*asked)
             assert all(answer.text for answer in answers)
-            assert sum(answer.usage.cached < 100 for answer in answers) == saves
+            assert sum(answer.computed > QUESTION for answer in answers) == saves
     assert len(kept_in(tmp_path)) == 2
 
 
@@ -141,7 +152,7 @@ asyncio.run(ask(engine, LAW))
     assert len(kept_in(tmp_path)) == 1
     assert len(list(tmp_path.glob("*.tmp"))) == 1  # written, and not yet proven
     with loaded(smollm_path, tmp_path) as engine:
-        assert asyncio.run(ask(engine, SEA)).usage.cached == 128
+        assert asyncio.run(ask(engine, SEA)).computed < QUESTION
         assert asyncio.run(ask(engine, LAW)).usage.cached == 0
     assert len(kept_in(tmp_path)) == len(list(tmp_path.iterdir())) == 2
 
@@ -178,7 +189,9 @@ async def test_a_file_that_llama_cpp_refuses_does_no_harm(
         assert engine._warm is not None
         engine._warm._files.find = lambda key: path  # type: ignore[method-assign]
         path.write_bytes(b"no state at all")
-        assert (await ask(engine, SEA))[:2] == first[:2]
+        answer = await ask(engine, SEA)
+    assert answer.text == first.text
+    assert answer.computed == answer.usage.prompt
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits what a process may write")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -367,6 +368,52 @@ def test_nothing_is_pulled_or_listed_while_offline() -> None:
         [sys.executable, "-c", textwrap.dedent(program)], check=True, capture_output=True, text=True
     )
     assert done.stdout.split() == [OfflineError.code] * 2
+
+
+def edgewright(*arguments: str, catalog: str, status: int = 0) -> list[Any]:
+    """The JSON documents that `edgewright ARGUMENTS` prints."""
+    program = "from edgewright.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--json"],
+        env={**os.environ, "EDGEWRIGHT_FOUNDRY_CATALOG": catalog},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_command_line_lists_pulls_uses_and_removes_what_the_catalog_has(
+    foundry: tuple[str, Path], own_home: Path
+) -> None:
+    url, cache = foundry
+    shutil.copytree(cache / "models", own_home / "foundry" / "models", symlinks=True)
+    (offered_,) = edgewright("engines", "foundry", "list", "smol", "--offered", catalog=url)
+    there = {one["id"]: (one["meant"], bool(one["path"])) for one in offered_}
+    assert there == {"smol-generic-cpu:2": (False, True), "smol-tiny-cpu:3": (True, False)}
+
+    (pulled,) = edgewright("models", "pull", "foundry:smol-generic-cpu:2", catalog=url)
+    assert Path(pulled["path"], "genai_config.json").is_file()
+    (failed,) = edgewright("models", "pull", "foundry:llama", catalog=url, status=1)
+    assert failed["error"]["code"] == "model_unknown" and "phi" in failed["error"]["hint"]
+
+    (here,) = edgewright("engines", "foundry", "list", catalog=url)
+    assert [(one["alias"], one["id"], one["meant"]) for one in here] == [
+        ("smol", "smol-generic-cpu:2", True)
+    ]
+    *_, end = edgewright(
+        "ask", "Write a line.", "--model", "foundry:smol", "--offline", catalog=url
+    )
+    assert end["type"] == "turn_finished" and end["text"].strip()
+
+    (removed,) = edgewright("models", "remove", "foundry:smol", catalog=url)
+    assert removed["alias"] == "foundry:smol" and removed["freed"] > 0
+    assert not list(Path(pulled["path"]).rglob("*"))  # but for empty folders
+    (again,) = edgewright("models", "remove", "foundry:smol", catalog=url, status=1)
+    assert again["error"]["code"] == "model_unknown"
+    (unknown,) = edgewright("ask", "Hi.", "--model", "foundry:smol", catalog=url, status=1)
+    assert "edgewright models pull foundry:smol" in unknown["error"]["hint"]
 
 
 # The service

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
 
 from mlx_engine import mlx_path  # noqa: F401  # a fixture
 
+from edgewright import Agent, Config
 from edgewright.acting.actor import Actor
 from edgewright.acting.profile import Profile
 from edgewright.domain.engine import Chunk, Request
@@ -246,3 +247,16 @@ print(asyncio.run(begin()).text)
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.strip()
+
+
+def test_an_agent_takes_the_folder_by_its_path_and_by_alias_is_told_how_to_make_one(
+    mlx_path: Path,  # noqa: F811
+    home_with_models: Path,
+) -> None:
+    agent = Agent(Config(model_provider="mlx", model_id=str(mlx_path), max_tokens=4))
+    assert agent.chat("Say hello.").strip()
+    agent.close()
+    agent = Agent(Config(model_provider="mlx", model_alias="smollm2-135m"))
+    with pytest.raises(EngineError, match="smollm2-135m is a GGUF file") as caught:
+        agent.chat("Say hello.")
+    assert "mlx_lm.convert" in caught.value.hint and "model_provider='mlx'" in caught.value.hint

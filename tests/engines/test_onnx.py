@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -25,10 +26,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
 
 from onnx_engine import onnx_path  # noqa: F401  # a fixture
 
+from edgewright import Agent, Config
 from edgewright.acting.actor import Actor
 from edgewright.acting.profile import Profile
 from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import (
+    ConfigError,
+    ConvertError,
     EngineError,
     EngineUnavailableError,
     ModelFileError,
@@ -41,8 +45,9 @@ from edgewright.engines.onnx.agreement import PIECES, agreement, check_onnx
 from edgewright.engines.onnx.api import Generator
 from edgewright.engines.onnx.model import CONFIG, Folder, Slots, builder_provider, providers
 from edgewright.models.catalog import Catalog
-from edgewright.models.convert import ConvertError, onnx_folder
+from edgewright.models.convert import MANIFEST, Manifest, onnx_folder
 from edgewright.models.store import Store
+from edgewright.runtime import models, open_engine
 
 pytestmark = pytest.mark.anyio
 
@@ -328,3 +333,39 @@ convert(card, Store().path(card), Store(), progress=lambda *step: print(*step, f
     left = list((Store().root / "converted").glob(".converting-*"))
     assert len(left) == 1  # which the next conversion removes
     shutil.rmtree(left[0])
+
+
+def test_an_agent_on_onnx_finds_by_alias_what_was_converted_and_a_folder_by_its_path(
+    onnx_path: Path,  # noqa: F811
+    home_with_models: Path,
+) -> None:
+    card = Catalog.default().get("smollm2-135m")
+    folder = Store().root / "converted" / f"{card.alias}-onnx"
+    shutil.copytree(onnx_path, folder)
+    about = Manifest(card.alias, card.sha256 or "", "int4", "cpu", "torch 0")
+    (folder / MANIFEST).write_text(json.dumps(asdict(about)))
+    for config in (
+        Config(model_provider="onnx", model_alias=card.alias, max_tokens=8, temperature=0.0),
+        Config(model_id=str(onnx_path), max_tokens=8, temperature=0.0),  # which tells the engine
+    ):
+        agent = Agent(config)
+        assert agent.chat("Say hello.").strip()
+        (resident,) = models().status()
+        assert resident.name == agent.model
+        agent.close()
+        models().unload_idle(agent.model)
+    with open_engine(Config(model_provider="onnx", model_alias=card.alias)) as engine:
+        assert isinstance(engine, OnnxEngine)
+    with pytest.raises(ConfigError, match="loads mlx"):
+        Agent(Config(model_provider="mlx", model_id=str(onnx_path))).chat("Hi.")
+
+
+def test_where_it_cannot_be_converted_the_error_names_the_commands(
+    home_with_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewright.models.convert.PACKAGES", ("no_such_package",))
+    agent = Agent(Config(model_provider="onnx", model_alias="smollm2-135m"))
+    with pytest.raises(ConvertError) as caught:
+        agent.chat("Hi.")
+    assert "pip install 'edgewright[onnx,convert]'" in caught.value.hint
+    assert "edgewright models convert smollm2-135m --to onnx" in caught.value.hint

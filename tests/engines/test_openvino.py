@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from edgewright.domain.setup import Setup
 from edgewright.engines.batching.sampling import Sampler, likeliest
 from edgewright.engines.chatml import chatml
 from edgewright.engines.openvino import OpenVINOEngine
-from edgewright.engines.openvino.model import GRAPH, SOURCE
+from edgewright.engines.openvino.model import FILES, GRAPH, SOURCE
 from edgewright.models.gguf import read_header
 
 pytestmark = pytest.mark.anyio
@@ -87,9 +88,34 @@ def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_broken_graph_is_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / GRAPH).write_text("<net>", "utf-8")
+    for name in FILES:
+        (tmp_path / name).write_text("<net>", "utf-8")
     with pytest.raises(EngineError, match="could not load"):
         OpenVINOEngine(tmp_path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_that_lacks_a_file_is_refused(
+    engine: OpenVINOEngine, cache: Path, tmp_path: Path, name: str
+) -> None:
+    """The library itself loads one without a tokenizer, and crashes on one without weights."""
+    (folder,) = [path for path in cache.iterdir() if path.is_dir()]
+    for file in folder.iterdir():
+        if file.name != name:
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(ModelFileError, match=name) as caught:
+        OpenVINOEngine(tmp_path)
+    assert caught.value.hint
+
+
+def test_what_was_removed_of_a_graph_that_was_made_is_made_again(
+    engine: OpenVINOEngine, smollm_path: Path, cache: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(cache, tmp_path / "cache", copy_function=os.link)
+    (folder,) = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+    (folder / "openvino_tokenizer.bin").unlink()
+    OpenVINOEngine(smollm_path, context=CONTEXT, slots=1, cache=tmp_path / "cache").close()
+    assert (folder / "openvino_tokenizer.bin").is_file()
 
 
 async def test_the_graph_of_a_file_is_made_once_and_can_be_opened_by_itself(

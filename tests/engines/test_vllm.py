@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import jsonschema
 import psutil
 import pytest
@@ -25,6 +27,7 @@ import hf_folder
 
 pytest.importorskip("vllm")
 
+from edgewright import Agent, Config
 from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import EngineUnavailableError
 from edgewright.domain.message import Message, Role
@@ -327,6 +330,99 @@ def test_one_that_runs_in_the_background_is_shown_and_its_orphans_are_ended(fold
     assert not alive
     servers.sweep()
     assert edgewright("vllm", "status") == "No server is running.\n"
+
+
+FEW = ["--set", "max-model-len=512", "--set", "max-num-seqs=2"]
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The real command line's `engines vllm start`, in a session of its own."""
+    program = "from edgewright.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "engines", "vllm", "start", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def about(name: str) -> list[psutil.Process]:
+    """The processes that have the name on their command line, but for this one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            said = process.cmdline()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if name in said and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; it may still wait for its parent to take note."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_detached_one_is_ready_when_the_command_returns_and_stop_leaves_nothing(
+    folder: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: [process.terminate() for process in about("detached")])
+    out, err = start(str(folder), "--name", "detached", "--detach", *FEW).communicate(timeout=600)
+    assert "detached is ready at http://127.0.0.1:" in out, err
+    assert "starting detached; its log:" in err and "vllm stop detached" in err
+    (row,) = json.loads(edgewright("vllm", "status", "--json"))
+    assert (row["name"], row["state"]) == ("detached", "ready")
+    assert httpx.get(f"{row['address']}/health").status_code == 200
+    agent = Agent(Config(model_provider="vllm", model_id="detached", max_tokens=4))
+    assert agent.chat("Say hello.").strip()  # found by its name, on whatever port
+    again = start(str(folder), "--name", "detached", "--detach", *FEW)
+    out, err = again.communicate(timeout=60)  # it is not taken for the one that runs
+    assert (again.returncode, out) == (1, "")
+    assert f"already run by process {row['owner']}" in err
+    server = psutil.Process(row["pid"])
+    family = [psutil.Process(row["owner"]), server, *server.children(recursive=True)]
+    assert edgewright("vllm", "stop", "detached") == "detached is stopped\n"
+    assert not [process for process in family if runs(process)]
+    assert not about("detached")
+    assert edgewright("vllm", "status") == "No server is running.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wait_that_is_interrupted_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    waiting = start(str(folder), "--name", "given-up", "--detach", *FEW)
+    deadline = time.monotonic() + 60
+    while not any("vllm.entrypoints" in "".join(p.cmdline()) for p in about("given-up")):
+        assert time.monotonic() < deadline and waiting.poll() is None
+        time.sleep(0.1)
+    waiting.send_signal(number)
+    waiting.communicate(timeout=60)
+    assert waiting.returncode == 128 + number
+    assert not about("given-up")
+
+
+def test_what_keeps_it_from_starting_is_told_once_and_in_short(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        for more in ([], ["--detach"]):
+            began = time.monotonic()
+            taken = start(str(folder), "--port", port, *more)
+            out, err = taken.communicate(timeout=60)
+            assert (taken.returncode, out) == (1, "")
+            assert f"Port {port} of 127.0.0.1 is taken by another program." in err
+            assert "Its last words" not in err and time.monotonic() - began < 15
+    odd = start(str(folder), "--name", "odd", "--set", "nonsense=1", "--detach", "--json")
+    (told,) = odd.communicate(timeout=300)[0].splitlines()
+    error = json.loads(told)["error"]
+    assert error["code"] == "engine_unavailable" and error["hint"].startswith("Its log: ")
+    assert "unrecognized arguments: --nonsense" in error["message"]
+    alias = start("smollm2-135m")
+    assert "is a GGUF model of edgewright's catalog" in alias.communicate(timeout=60)[1]
 
 
 @pytest.mark.skipif(not gpus(), reason="needs a GPU")

@@ -3,6 +3,7 @@ own."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
@@ -16,8 +17,10 @@ from faults import Endpoint
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_in_memory() -> None:
-    """A model that tests before these have left in memory would be found without its file."""
+    """A model that tests before these have left in memory would be found without its file, and an
+    offline agent that nobody has any more keeps the process offline until it is collected."""
     models().unload_idle()
+    gc.collect()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Action:
     """Either `calls` to make, or the `reply`, or a `question` to the user: something is missing.
 
     `truncated`: the reply ran into max_tokens. `repairs`: what was mended in the arguments, by the
-    call's id.
+    call's id. `unheld` is what the engine gave in place of JSON of the schema that it took.
     """
 
     calls: tuple[ToolCall, ...] = ()
@@ -35,6 +35,7 @@ class Action:
     question: str = ""
     truncated: bool = False
     repairs: Mapping[str, tuple[Repair, ...]] = field(default_factory=dict)
+    unheld: str = ""
 
 
 def calls_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:

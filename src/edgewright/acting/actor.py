@@ -181,9 +181,9 @@ class Actor:
         except ValueError:
             if truncated and text.lstrip().startswith("{"):
                 raise self._model.cut_off("The call") from None
-            return Action(reply=text, truncated=truncated)
+            return Action(reply=text, truncated=truncated, unheld=text)
         if not isinstance(value, dict):
-            return Action(reply=text)
+            return Action(reply=text, unheld=text)
         if isinstance(value.get("reply"), str):
             return Action(reply=value["reply"], truncated=truncated)
         stated = value.get("calls", [value])
@@ -194,7 +194,11 @@ class Actor:
             and isinstance(call.get("tool"), str)
             and isinstance(call.get("arguments"), dict)
         ]
-        return self._calls(calls, tools) if calls else Action(reply=text)
+        if not calls:
+            return Action(reply=text, unheld=text)
+        names = {tool.name for tool in tools}
+        invented = any(name not in names for name, _ in calls)
+        return replace(self._calls(calls, tools), unheld=text if invented else "")
 
     def _calls(
         self, stated: Sequence[tuple[str, dict[str, Any]]], tools: Sequence[ToolSpec]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ..domain.message import Message, ToolCall
 
+DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly."
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -14,7 +16,8 @@ class Conversation:
 
     `request` is what the user wants now, an answer to a question of ours together with what led
     to the question; `before` the messages that led to it; `made` the calls made for it, each with
-    its result; `said` all that the user, the tools and the operator have said.
+    its result; `said` all that the user, the tools and the operator have said: not our default
+    instructions, which speak for no argument.
     """
 
     system: str
@@ -38,8 +41,10 @@ class Conversation:
             for message in rest[last:]
             if message.role == "tool" and message.call_id in calls
         )
-        said = "\n".join(m.content for m in messages if m.role != "assistant")
-        return cls(system.content, request, tuple(rest[:first]), made, said)
+        texts = [m.content for m in rest if m.role != "assistant"]
+        if system.content != DEFAULT_INSTRUCTIONS:
+            texts.insert(0, system.content)
+        return cls(system.content, request, tuple(rest[:first]), made, "\n".join(texts))
 
 
 def _asks(message: Message) -> bool:

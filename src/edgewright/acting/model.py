@@ -43,9 +43,16 @@ class Model:
         return text, end
 
     async def first_token(self, prompt: Sequence[Message], opening: int = 0) -> dict[str, float]:
-        """The likeliest tokens to come next, with their log-probabilities in nats. See `asking`."""
+        """The likeliest tokens to come next, with their log-probabilities in nats. See `asking`.
+        Raises EngineResponseError for an engine that does not tell them."""
         request = asking(prompt, opening, max_tokens=1, top_logprobs=50)
-        _, _, top = await self._drain(request, None)
+        text, _, top = await self._drain(request, None)
+        if text.strip() and not top:  # without, nothing could be told from anything
+            raise EngineResponseError(
+                f"{self.engine.name} was asked for log-probabilities of {self.engine.model}, and "
+                "answered without.",
+                hint="Turn them on at the server, or use Config(tool_format='native').",
+            )
         return {token.text: token.logprob for token in reversed(top)}
 
     def cut_off(self, what: str) -> EngineResponseError:

@@ -13,10 +13,9 @@ from ..domain.message import Message, ToolCall
 from ..domain.tool import ToolSpec
 from . import examples as worked
 from . import python_calls
+from .conversation import DEFAULT_INSTRUCTIONS as DEFAULT_INSTRUCTIONS
 from .conversation import Conversation
 from .describe import Style, described
-
-DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly."
 
 _CALLS = (
     'To use functions, answer with JSON: {"calls": [{"tool": name, "arguments": {...}}]}. '

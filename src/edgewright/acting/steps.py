@@ -53,9 +53,21 @@ class Steps:
 
     async def next(self, talk: Conversation, tools: Sequence[ToolSpec]) -> Action | None:
         """Calls to make, or a question to ask; None where a reply is right."""
+        tasks = await self._tasks(talk, tools)
+        action = await self._action(talk, tasks)
+        if action and action.question and tasks[0][0] is not talk:
+            # What a part lacks may stand in another: then they were not to be told apart.
+            whole = [(talk, tool) for tool in await self._fitting(talk, tools)]
+            return await self._action(talk, whole) or action
+        return action
+
+    async def _action(
+        self, talk: Conversation, tasks: Sequence[tuple[Conversation, ToolSpec]]
+    ) -> Action | None:
+        """The calls that these tasks take, or a question where the first one lacks something."""
         made: list[ToolCall] = []
         repairs: dict[str, tuple[Repair, ...]] = {}
-        for part, tool in await self._tasks(talk, tools):
+        for part, tool in tasks:
             if part is talk and made and await self._begins(tool, talk, made) < self._profile.other:
                 continue
             mine: list[ToolCall] = []

@@ -137,7 +137,7 @@ def _found(value: Any, parameter: _Parameter, heard: Heard) -> Level:
     if isinstance(value, bool):
         return _flag(value, parameter, heard)
     if isinstance(value, int | float):
-        return _number(value, parameter, heard)
+        return _number(value, heard)
     if isinstance(value, str):
         return _text(value, heard)
     return _most([_found(item, part, heard) for item, part in parameter.parts(value)])
@@ -174,14 +174,14 @@ def _date(day: date, heard: Heard) -> Level:
     return "derivable" if near else "unsupported"
 
 
-def _number(value: int | float, parameter: _Parameter, heard: Heard) -> Level:
+def _number(value: int | float, heard: Heard) -> Level:
     forms = [value, abs(value)]
     if abs(value) > _LARGEST:
         return "stated" if value in heard.numbers else "unsupported"
     if re.search(r"%|percent", heard.text):
         forms += [round(value * 100, 9), value / 100]
     for form in forms:
-        if heard.numbers[form] > 0 or (parameter.required and form in heard.numbers):
+        if heard.numbers[form] > 0:
             heard.numbers[form] -= 1
             return "stated"
     if value in heard.months or any(_SPANS.get(word) == value for word in heard.stems):

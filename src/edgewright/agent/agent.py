@@ -23,7 +23,7 @@ import anyio.to_thread
 from ..acting import Actor, Profile, Retriever
 from ..acting.prompts import DEFAULT_INSTRUCTIONS
 from ..domain.engine import Engine
-from ..domain.errors import ConfigError, EngineError, EngineTimeoutError
+from ..domain.errors import ConfigError, EngineTimeoutError
 from ..domain.event import Event, TurnFinished
 from ..domain.message import Message
 from ..security import egress
@@ -33,7 +33,7 @@ from .config import Config
 from .context import KeptTurn, past_turns
 from .decision import Decision
 from .portal import Background, wait_for
-from .supply import Supply
+from .supply import Failure, Supply
 from .turn import Emit, Turn
 from .typed import ResultType
 
@@ -175,7 +175,7 @@ class BaseAgent:
                 without=config.acting_without,
             )
 
-        async def another(error: EngineError) -> Actor | None:
+        async def another(error: Failure) -> Actor | None:
             engine = await supply.another(error)
             return actor(engine) if engine else None
 

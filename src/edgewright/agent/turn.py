@@ -12,11 +12,12 @@ import anyio
 
 from ..acting import Action, Actor
 from ..acting.constrain import constrainable
-from ..domain.errors import ContextOverflowError, EngineError
+from ..domain.errors import ContextOverflowError, EngineError, OfflineError
 from ..domain.event import (
     ArgumentsRepaired,
     Event,
     SchemaDegraded,
+    SchemaIgnored,
     StopReason,
     TextDelta,
     Timings,
@@ -32,11 +33,14 @@ from .config import Config
 from .context import Count, fit
 from .decision import Decision
 from .progress import Progress
-from .typed import ResultType
+from .supply import Failure
+from .typed import ResultType, is_json
 
 T = TypeVar("T")
 Emit = Callable[[Event], None]
 Keep = Callable[[Sequence[Message]], Awaitable[None]]
+
+SHOWN = 200  # characters of what was said in place of JSON
 
 
 class _Replying(Exception):
@@ -60,7 +64,7 @@ class Turn:
     approval: Approval | None = None
     session: str = ""
     wanted: ResultType | None = None
-    another: Callable[[EngineError], Awaitable[Actor | None]] | None = None
+    another: Callable[[Failure], Awaitable[Actor | None]] | None = None
     _current: list[Message] = field(default_factory=list)
     _calls: list[ToolCall] = field(default_factory=list)
     _steps: int = 0
@@ -69,6 +73,7 @@ class Turn:
     _first_text: float = 0.0
     _said: bool = False
     _told: set[str] = field(default_factory=set)
+    _unheld: set[tuple[str, str]] = field(default_factory=set)
     _left_out: tuple[int, int, str] = (0, 0, "")
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -117,7 +122,7 @@ class Turn:
                 return await work()
             except ContextOverflowError:
                 raise
-            except EngineError as error:
+            except (EngineError, OfflineError) as error:
                 actor = await self.another(error) if self.another else None
                 if actor is None:
                     raise
@@ -131,6 +136,8 @@ class Turn:
             action = await self.actor.act(messages, specs, self._reply_text)
         except _Replying:
             return Action()
+        if action.unheld:
+            self._tell_unheld(action.unheld)
         if action.question and not action.calls and not self._said:
             self._text(action.question)
         return action
@@ -159,7 +166,10 @@ class Turn:
 
         async def ask(said: Sequence[Message]) -> str:
             messages = await self._fitted([*self._current, *said], (), count)
-            return await self.actor.produce(messages, wanted.schema, self._text)
+            text = await self.actor.produce(messages, wanted.schema, self._text)
+            if not is_json(text):
+                self._tell_unheld(text)
+            return text
 
         return await wanted.produced(ask, self.config.result_attempts)
 
@@ -226,6 +236,13 @@ class Turn:
         for spec in self.tools.specs:
             if spec.name == name and (notes := constrainable(spec.parameters)[1]):
                 self.emit(SchemaDegraded(name, notes))
+
+    def _tell_unheld(self, text: str) -> None:
+        """Says once a turn of each model that it was not held to the schema it was given."""
+        engine = self.actor.engine
+        if (engine.name, engine.model) not in self._unheld:
+            self._unheld.add((engine.name, engine.model))
+            self.emit(SchemaIgnored(engine.model, engine.name, text[:SHOWN]))
 
     async def _asked(self, call: ToolCall) -> bool:
         """One question at a time: who answers may be a person at a terminal."""

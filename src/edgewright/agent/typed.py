@@ -124,6 +124,15 @@ def _closed(node: Any, names: bool = False) -> Any:
     return closed
 
 
+def is_json(text: str) -> bool:
+    """Whether the text is a JSON value, and nothing beside it."""
+    try:
+        loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _json(text: str) -> Any:
     """The JSON value that the text is, or the first object or list in it: not every engine holds
     a model to a schema. Raises Invalid."""

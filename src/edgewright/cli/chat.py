@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..domain.errors import ConfigError, EdgewrightError
-from ..domain.event import TurnFinished
+from ..domain.event import EngineSwitched, TextDelta, TurnFinished
 from . import output
 from .agents import find_agent
 
@@ -92,11 +92,15 @@ def chat(
 
 def _turn(agent: Agent, text: str, session: str) -> None:
     end: TurnFinished | None = None
+    said = False
     for event in agent.stream(text, session=session):
         if output.Mode.json:
             output.emit(event.as_dict())
         else:
+            if said and isinstance(event, EngineSwitched):
+                print(" …", flush=True)  # what was said so far is void
             output.show(event)
+        said = isinstance(event, TextDelta) or (said and not isinstance(event, EngineSwitched))
         if isinstance(event, TurnFinished):
             end = event
     if end is not None and not output.Mode.json:

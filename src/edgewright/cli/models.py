@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,25 +15,31 @@ from ..models.card import ModelCard
 from ..models.catalog import Catalog, forget_card
 from ..models.store import PulledModel, Store
 from . import output
+from .probe import probe
+from .pull import pull
 
 if TYPE_CHECKING:
-    from ..evaluation.probe import Probed
+    from ..engines.made import Made
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 WIDE = 120  # columns of a terminal on which tables may say more
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.command()(pull)
+app.command()(probe)
 
 
 @app.command("list")
 def list_models(json: JsonOption = False) -> None:
-    """The models in the catalog, and which of them are here, and where they lie."""
+    """The models in the catalog, which of them are here and where they lie, and what was made of
+    them for other engines."""
+    from ..engines.made import made
+
     output.Mode.json = json
     catalog, store = Catalog.default(), Store()
     default = {card.alias for card in catalog}
     found = {card.alias: store.find(card) for card in catalog.all()}
-    _show_cards(
-        [card for card in catalog.all() if card.alias in default or found[card.alias]], found
-    )
+    cards = [card for card in catalog.all() if card.alias in default or found[card.alias]]
+    _show_cards(cards, found, made(store))
 
 
 @app.command()
@@ -53,10 +58,17 @@ def search(
     _show_cards(cards, {card.alias: store.find(card) for card in cards})
 
 
-def _show_cards(cards: Iterable[ModelCard], found: dict[str, PulledModel | None]) -> None:
+def _show_cards(
+    cards: Iterable[ModelCard],
+    found: dict[str, PulledModel | None],
+    folders: Sequence[Made] = (),
+) -> None:
     if output.Mode.json:
         output.emit(
-            [{**card.model_dump(mode="json"), **_place(found[card.alias])} for card in cards]
+            [
+                *({**card.model_dump(mode="json"), **_place(found[card.alias])} for card in cards),
+                *(_as_dict(one) for one in folders),
+            ]
         )
         return
     from rich.box import SIMPLE_HEAD
@@ -85,6 +97,24 @@ def _show_cards(cards: Iterable[ModelCard], found: dict[str, PulledModel | None]
         "it can\nchoose tools. An agent that has some needs a model that can. here: ✓ where it was "
         "pulled,\nor else whose store it lies in.[/dim]"
     )
+    if folders:
+        output.out.print("\nmade of these, for other engines:")
+    for one in folders:
+        size = f"{one.size / 1e6:,.0f} MB"
+        half = "" if one.whole else "  half-made or damaged: edgewright models remove"
+        output.out.print(f"  {one.name:36}{size:>10}  {one.path}{half}", markup=False)
+
+
+def _as_dict(one: Made) -> dict[str, Any]:
+    return {
+        "alias": one.name,
+        "engine": one.engine,
+        "made_of": one.model,
+        "here": one.whole,
+        "where": "store",
+        "path": str(one.path),
+        "size": one.size,
+    }
 
 
 def _place(found: PulledModel | None) -> dict[str, Any]:
@@ -98,25 +128,6 @@ def _place(found: PulledModel | None) -> dict[str, Any]:
 
 def _size(card: ModelCard) -> str:
     return f"{'' if card.size else '~'}{card.expected_size / 1e6:,.0f} MB"
-
-
-@app.command()
-def pull(
-    models: Annotated[list[str], typer.Argument(help="Catalog aliases.")], json: JsonOption = False
-) -> None:
-    """Fetch models: resumed when interrupted, checked before use."""
-    from ..models.bar import pull_with_bar
-
-    output.Mode.json = json
-    store, catalog = Store(), Catalog.default()
-    for card in [catalog.get(name) for name in models]:
-        known = store.path(card) is not None
-        path = pull_with_bar(store, card)
-        if json:
-            found = {"alias": card.alias, "path": str(path), "sha256": store.checksum(card)}
-            output.emit({**found, "already_here": known})
-        else:
-            output.out.print(f"{card.alias} is {'already ' if known else ''}here: {path}")
 
 
 @app.command()
@@ -202,22 +213,67 @@ def _known(model: str) -> tuple[dict[str, Any], Path | None]:
 
 @app.command()
 def remove(
-    models: Annotated[list[str], typer.Argument(help="Catalog aliases.")], json: JsonOption = False
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Catalog aliases, with all that was made of them; or ALIAS-onnx and such, as "
+            "`list` shows them; or foundry:ALIAS."
+        ),
+    ],
+    json: JsonOption = False,
 ) -> None:
     """Delete models from this machine."""
+    from ..engines.made import made
+    from ..models.source import FOUNDRY
+
     output.Mode.json = json
     store, catalog = Store(), Catalog.default()
-    for card in [catalog.get(name) for name in models]:
-        freed = store.remove(card)
-        if not card.sources:  # it was made or imported here: nothing is left to be pulled
-            forget_card(card.alias)
-        left = store.find(card)
-        if json:
-            output.emit({"alias": card.alias, "freed": freed})
-        elif left and left.where != "store":
-            output.out.print(f"{card.alias}: {left.path} is not edgewright's, and was left alone")
+    folders = made(store)
+    removals: list[Callable[[], None]] = []  # all names are looked at before anything is deleted
+    for name in models:
+        if name.startswith(FOUNDRY):
+            removals.append(partial(_remove_foundry, name.removeprefix(FOUNDRY)))
+        elif those := [one for one in folders if one.name == name.lower()]:
+            removals.append(partial(_remove_made, those))
         else:
-            output.out.print(f"{card.alias}: {freed / 1e6:.0f} MB freed")
+            removals.append(partial(_remove_card, catalog.get(name), store, folders))
+    for one in removals:
+        one()
+
+
+def _remove_card(card: ModelCard, store: Store, folders: Sequence[Made]) -> None:
+    from ..engines.made import useless
+
+    freed = store.remove(card)
+    if not card.sources:  # it was made or imported here: nothing is left to be pulled
+        forget_card(card.alias)
+    left = store.find(card)
+    if left and left.where != "store" and not output.Mode.json:
+        output.out.print(f"{card.alias}: {left.path} is not edgewright's, and was left alone")
+    else:
+        _freed(card.alias, freed)
+    _remove_made(useless(card.alias, folders, store))
+
+
+def _remove_made(folders: Iterable[Made]) -> None:
+    from ..engines.made import remove
+
+    for one in folders:
+        _freed(one.name, remove(one))
+
+
+def _remove_foundry(alias: str) -> None:
+    from ..engines.foundry_local.catalog import remove
+    from ..models.source import FOUNDRY
+
+    _freed(f"{FOUNDRY}{alias}", remove(alias))
+
+
+def _freed(name: str, freed: int) -> None:
+    if output.Mode.json:
+        output.emit({"alias": name, "freed": freed})
+    else:
+        output.out.print(f"{name}: {freed / 1e6:.0f} MB freed", markup=False)
 
 
 def tool_use(model: str) -> tuple[bool | None, str]:
@@ -233,87 +289,3 @@ def tool_use(model: str) -> tuple[bool | None, str]:
     if can:
         return True, "yes"
     return False, f"no; agents that have tools need another model, such as {DEFAULT_MODEL}"
-
-
-@app.command()
-def probe(
-    model: Annotated[str, typer.Argument(help="A catalog alias or a .gguf file.")],
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Try only what agents on it do now.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Measure what makes a model act best, and whether it can act; agents on it then do that."""
-    from ..evaluation.probe import SECONDS, Probe
-
-    output.Mode.json = json
-    asked = Probe(model, quick=quick)
-    if not json:
-        minutes = math.ceil(asked.decisions * SECONDS / 60)
-        output.err.print(
-            f"[dim]{asked.decisions} decisions, some {minutes} minutes for the default model on "
-            "two cores. Ctrl-C stops; nothing is kept before the end.[/dim]"
-        )
-    try:
-        with _cases_bar() as on_case:
-            probed = asked.run(on_case)
-    except KeyboardInterrupt:
-        output.stopped()
-        raise
-    file = probed.keep()
-    if json:
-        output.emit({**probed.as_dict(), "file": str(file)})
-        return
-    _show(probed)
-    output.out.print(f"kept in {file}", markup=False)
-
-
-@contextmanager
-def _cases_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Hears of each decision: a bar on a terminal, a line for each thing tried elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Left
-
-    live = output.err.is_terminal
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
-    with Progress(*columns, console=output.err, transient=True, disable=not live) as bar:
-        task, last = bar.add_task("loading", total=None), ""
-
-        def on_case(trying: str, done: int, total: int) -> None:
-            nonlocal last
-            bar.update(task, description=trying, completed=done, total=total)
-            if not live and trying != last:
-                output.err.print(f"[dim]{done} of {total}: {trying}[/dim]")
-            last = trying
-
-        yield on_case
-
-
-def _show(probed: Probed) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-
-    from ..evaluation.probe import calls, label, refusals
-
-    heads = ("calls", "refusals", "s", "in", "out")
-    columns = (Column(head, justify="right", no_wrap=True) for head in heads)
-    table = Table("", Column("tools, calls", no_wrap=True), "from", *columns, box=SIMPLE_HEAD)
-    for row in probed.measured:
-        table.add_row(
-            "✓" if row is probed.best else "",
-            label(row.profile),
-            f"{row.profile.first:g}" if row.profile.calls == "python" else "",
-            f"{row.right_calls} of {calls()}",
-            f"{row.right_refusals} of {refusals()}",
-            f"{row.seconds:.1f}",
-            f"{row.prompt_tokens:.0f}",
-            f"{row.tokens:.0f}",
-        )
-    output.out.print(table)
-    changed = ", ".join(f"{name}: {value}" for name, value in probed.profile.items())
-    output.out.print(
-        "[dim]tools: how they are described; calls: how they are stated; from: the threshold in "
-        "nats; s, in,\nout: seconds and tokens a case, on average. A way must be right in 2 cases "
-        "more than what\nis known of the model's family to take its place.[/dim]\n"
-        f"acts: {'yes' if probed.acts else 'no'} · profile: {changed or 'as known of its family'}"
-    )

@@ -21,13 +21,14 @@ from ..domain.event import (
     ModelLoaded,
     PowerChanged,
     SchemaDegraded,
+    SchemaIgnored,
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
 )
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Mode:
@@ -89,6 +90,9 @@ def show(event: Event) -> None:
     elif isinstance(event, SchemaDegraded):
         notes = f"{event.tool}: {'; '.join(event.notes)}"
         err.print(f"[dim]{escape(_line(notes))}[/dim]")
+    elif isinstance(event, SchemaIgnored):
+        said = f"{event.model} ({event.engine}) was not held to the form asked for"
+        err.print(f"[yellow]{escape(said)}; its answer is taken as it is.[/yellow]")
     elif isinstance(event, ToolCallFinished):
         mark = "[red]✗[/red]" if event.error else "[cyan]←[/cyan]"
         err.print(f"{mark} {escape(_line(event.result))} [dim]({event.seconds:.2f} s)[/dim]")
@@ -101,7 +105,8 @@ def show(event: Event) -> None:
     elif isinstance(event, ModelChosen | PowerChanged):
         err.print(f"[dim]{escape(event.reason)}[/dim]")
     elif isinstance(event, EngineSwitched):
-        said = f"{event.failed} failed ({event.reason}); going on with {event.model}"
+        failed, other = f"{event.failed} ({event.failed_engine})", f"{event.model} ({event.engine})"
+        said = f"going on with {other}, for {failed} failed: {event.reason}"
         err.print(f"[yellow]{escape(_line(said))}[/yellow]")
     elif isinstance(event, ModelLoaded):
         if event.unloaded:

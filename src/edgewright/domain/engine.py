@@ -6,7 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .errors import EngineError
 from .message import Message, ToolCall
+
+LARK = "%llguidance"  # what a grammar begins with that is not GBNF
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Capabilities:
     continues: bool = False  # a trailing assistant message is continued, not answered
     embeddings: bool = False
     counts_tokens: bool = False  # `count_tokens` is exact
+    keeps_prefixes: bool = False  # what was computed of a beginning is used again; Usage tells
+    concurrency: int = 0  # requests answered at once, the others wait; 0 where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +115,35 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give the memory and connections back. Safe to call twice."""
         ...
+
+
+def refuse_undeclared(engine: Engine, request: Request) -> None:
+    """Raises EngineError, with a way out, for what the request asks and the engine has not
+    declared: done without in silence, it would look as if it had been done."""
+    can, grammar = engine.capabilities, request.grammar
+    of = f"The {engine.name} engine ({engine.model})"
+    if request.tools and not can.native_tools:
+        raise EngineError(
+            f"{of} has no tool calling of its own.",
+            hint="Leave tool_format at 'constrained': edgewright makes the calls.",
+        )
+    if request.schema is not None and not can.schema:
+        raise EngineError(
+            f"{of} does not hold answers to a schema.",
+            hint="Ask for the form in words, and check what comes; or use llama_cpp.",
+        )
+    if grammar is not None and not (can.lark if grammar.startswith(LARK) else can.grammar):
+        kind = "in Lark" if grammar.startswith(LARK) else "in GBNF"
+        raise EngineError(
+            f"{of} does not hold answers to a grammar {kind}.",
+            hint="Give a schema, or use llama_cpp." if can.schema else "Use llama_cpp.",
+        )
+    if request.top_logprobs and not can.logprobs:
+        raise EngineError(
+            f"{of} tells no log-probabilities.", hint="llama_cpp, openvino and onnx do."
+        )
+    if request.messages and request.messages[-1].role == "assistant" and not can.continues:
+        raise EngineError(
+            f"{of} does not continue an answer that was begun.",
+            hint="Let the last message be the user's or a tool's.",
+        )

@@ -13,6 +13,7 @@ EdgewrightError
 │   ├── ChecksumError           model_checksum_mismatch
 │   ├── FetchError              model_fetch_failed
 │   ├── QuantizeError           model_quantize_failed
+│   ├── ConvertError            model_convert_failed
 │   ├── BundleError             bundle_invalid
 │   └── DiskFullError           disk_full
 ├── EngineError
@@ -98,6 +99,12 @@ class FetchError(ModelError):
 
 class QuantizeError(ModelError):
     code = "model_quantize_failed"
+
+
+class ConvertError(ModelError):
+    """A model could not be converted, or the result does not answer as the model does."""
+
+    code = "model_convert_failed"
 
 
 class BundleError(ModelError):

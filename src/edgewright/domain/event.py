@@ -55,6 +55,18 @@ class SchemaDegraded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaIgnored(Event):
+    """The engine took a JSON Schema and did not hold the model to it. `said`, shortened, is what
+    came: it is taken as free text, for a reply, or for a call if it can be read as one and passes
+    the tool's own check. Told once a turn of each model."""
+
+    type: ClassVar[str] = "schema_ignored"
+    model: str
+    engine: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChosen(Event):
     """Which model this turn runs on, where it was not given by name, and why that one."""
 
@@ -79,11 +91,13 @@ class ModelLoaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class EngineSwitched(Event):
-    """What ran the turn failed, and the next in the agent's line goes on from there. Text of the
-    reply that was told before it is void."""
+    """What ran the turn, or was to run it, failed, and the next in the agent's line goes on from
+    there. Text of the reply that was told before it is void. `reason` is what the failed one said;
+    one that failed before and is left alone for that is told of in the same way."""
 
     type: ClassVar[str] = "engine_switched"
-    failed: str  # model and engine
+    failed: str  # its model
+    failed_engine: str
     model: str
     engine: str
     reason: str

@@ -5,12 +5,26 @@ Written here because a template that comes with a download is not trusted to bui
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..domain.engine import Request
 from ..domain.message import Message
 
 END = "<|im_end|>\n"
+
+# What ends a turn or opens one in the usual families: ChatML, Llama 3, Phi, gpt-oss (<|name|>),
+# DeepSeek (with wide bars), Gemma, Mistral. Not <s> and </s>, which are HTML too and open no turn.
+_CONTROL = re.compile(
+    r"([<\[])(?=[|｜][\w▁]+[|｜]>|(?:start|end)_of_turn>"
+    r"|/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS)\])"
+)
+
+
+def harmless(text: str) -> str:
+    """The text, to be said to a model whose chat format is not known here, with a blank in what its
+    server might read as a control token: else a user, or a tool, could speak as the system."""
+    return _CONTROL.sub(r"\1 ", text)
 
 
 def chatml(messages: Sequence[Message]) -> str:

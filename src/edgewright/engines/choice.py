@@ -182,9 +182,9 @@ class Published:
     where: str
 
 
-# The same files on both: the smaller gains of two (docs/tune.md has the table).
+# The smallest gains of those measured (docs/tune.md).
 PUBLISHED: Final[Mapping[str, Published]] = {
-    "openvino": Published(6.3, 0.88, "on 2 cores of a Xeon with AMX, docs/tune.md"),
+    "openvino": Published(5.0, 0.88, "on 2 cores of an AMD EPYC, docs/tune.md"),
 }
 
 # Where there are packages of it at all; others can be had everywhere.

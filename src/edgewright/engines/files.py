@@ -60,6 +60,7 @@ def make_file(engine: Any, model: Model, store: Store, say: Step = lambda what: 
         if _reads(engine, made.path):
             return made.path
         raise EngineError(f"{engine.name} does not read {model.name}, not at {level} either.")
+    check_makes(engine, model.name)
     if "onnx" in engine.formats:
         from ..models.convert import convert
         from .onnx.agreement import check_onnx
@@ -68,10 +69,24 @@ def make_file(engine: Any, model: Model, store: Store, say: Step = lambda what: 
         say(f"converting {model.name} to ONNX")
         card, hardware = model.card or card_of_file(model.path), builder_provider()
         return convert(card, model.path, store, provider=hardware, check=check_onnx).path
+    raise EngineError(f"{engine.name} does not read {model.name}.")
+
+
+def check_makes(engine: Any, name: str) -> None:
+    """Raises EngineError, with the way to a model that this engine class does load, where it loads
+    neither a model's GGUF file nor what can be made of one."""
+    if {*engine.formats} & {"gguf", "onnx"}:
+        return
     kinds = ", ".join(engine.formats) or "no files"
+    how = {
+        "mlx": f"mlx_lm.convert --hf-path FOLDER_OR_REPOSITORY --mlx-path {name}-mlx -q; then ",
+        "hf": "Download the model's folder from the hub; then ",
+    }
+    first = next((how[kind] for kind in engine.formats if kind in how), "")
     raise EngineError(
-        f"{engine.name} loads {kinds}; {model.name} is a GGUF file that it does not read.",
-        hint="Give it a folder of its own format, or start its server with the model.",
+        f"{engine.name} loads {kinds}, and {name} is a GGUF file.",
+        hint=f"{first}give the path of the folder: Config(model_provider={engine.name!r}, "
+        "model_id='./FOLDER').",
     )
 
 

@@ -50,7 +50,7 @@ class MlxEngine(BatchedEngine):
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
         # Where it is left open until the process ends, MLX aborts that.
         self._end = weakref.finalize(self, _end, batch, computed)
-        super().__init__(model or path.name, context, batch, tokenizer)
+        super().__init__(model or path.name, context, slots, batch, tokenizer)
 
     @classmethod
     def open(cls, setup: Setup) -> MlxEngine:

@@ -6,12 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import ClassVar
 
-from ..domain.engine import Capabilities, Chunk, Request
+from ..domain.engine import Capabilities, Chunk, Request, refuse_undeclared
 from ..domain.errors import ConfigError, EngineError
 from ..domain.message import Message
 from ..domain.setup import Setup
 from ..security.keys import api_key as key_for
-from .endpoints.chat_completions import ChatCompletions, estimated_tokens
+from .endpoints.chat_completions import ChatCompletions
+from .endpoints.estimate import estimated_tokens
 from .endpoints.http import Http, address
 from .endpoints.retries import Retries
 
@@ -71,6 +72,7 @@ class OpenAIEngine:
                 f"{self._api.where} cannot be asked for the adapter {request.adapter!r}.",
                 hint="Servers give an adapter a model name of its own: use that.",
             )
+        refuse_undeclared(self, request)
         async with aclosing(self._api.generate(request)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -126,9 +126,7 @@ def cpu_name() -> str:
 
 def suited() -> set[str]:
     """The engines that are made for this machine's hardware; the default is for any."""
-    named = {advice.plugin for advice in engines(Machine.here())} - {DEFAULT}
-    # On AMD's processors too it read many times faster than the default (docs/tune.md).
-    return named | ({"openvino"} if platform.machine() in ("x86_64", "AMD64") else set())
+    return {advice.plugin for advice in engines(Machine.here())} - {DEFAULT}
 
 
 class Present(Mapping[str, Facts]):
@@ -176,11 +174,16 @@ class Present(Mapping[str, Facts]):
 def serving(engine: Any, model: Model) -> tuple[str, str] | None:
     """The address of a running server of the engine that has the model, and the name it has there;
     None where there is none."""
+    return server_with(engine, (model.name, *(model.card.names if model.card else ())))
+
+
+def server_with(engine: Any, names: Iterable[str]) -> tuple[str, str] | None:
+    """The same for a model that goes by any of the names."""
     finds = getattr(engine, "discover", None)
-    names = {known_as(name) for name in (model.name, *(model.card.names if model.card else ()))}
+    known = {known_as(name) for name in names}
     for address in finds() if finds else ():
         for served in _served(address):
-            if known_as(served) in names:
+            if known_as(served) in known:
                 return address, served
     return None
 

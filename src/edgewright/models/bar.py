@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .card import ModelCard
-from .progress import PullProgress
+from .progress import Progress, PullProgress
 from .store import Store
 
 
 def pull_with_bar(store: Store, card: ModelCard) -> Path:
-    """`store.pull(card)`, shown on standard error: a bar on a terminal, a few lines elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    """`store.pull(card)`, shown as `pull_bar` does."""
+    with pull_bar(card.alias, card.size) as progress:
+        return store.pull(card, progress)
 
-    console = Console(stderr=True)
+
+@contextmanager
+def pull_bar(name: str, size: int | None = None) -> Iterator[Progress]:
+    """Hears how far the pull of that name is, and shows it on standard error: a bar on a terminal,
+    a few lines elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
-        return store.pull(card, _Lines(console, card.alias))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(card.alias, total=card.size)
+        yield _Lines(console, name)
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Bar(*columns, TransferSpeedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=size)
 
         def show(report: PullProgress) -> None:
             bar.update(
                 task,
                 completed=report.done,
-                total=report.total,
-                description=f"{card.alias}: {report.stage}",
+                total=report.total or None,
+                description=f"{name}: {report.stage}",
             )
             if report.note:
-                bar.console.print(f"[dim]{report.note}[/dim]")
+                bar.console.print(report.note, style="dim", markup=False)
 
-        return store.pull(card, show)
+        yield show
 
 
 class _Lines:

@@ -14,13 +14,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from ..domain.errors import ConfigError, DiskFullError, ModelError
+from ..domain.errors import ConfigError, ConvertError, DiskFullError
 from .card import ModelCard
 from .child import ChildError, lines_of
 from .disk import storage_errors, sync_file, sync_folder, write_whole
@@ -42,16 +42,11 @@ PACKAGES: Final = (
 
 # Bytes a weight takes; of small models the embeddings are kept larger.
 _BYTES: Final[dict[str, float]] = {"int4": 1.0, "int8": 1.5, "fp16": 2.0, "fp32": 4.0}
+_BEGUN: Final = re.compile(r"\.converting-(?P<owner>\d+)-(?P<name>.+?)(\.old)?")
 _LAYER: Final = re.compile(r"Reading decoder layer (\d+)")
 
 Progress = Callable[[str, int, int], object]  # what is done, how many of its parts, of how many
 Check = Callable[[Path, Path], object]  # given the new folder and the file that it was made of
-
-
-class ConvertError(ModelError):
-    """A model could not be converted, or the result does not answer as the model does."""
-
-    code = "model_convert_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +85,25 @@ def onnx_folder(card: ModelCard, store: Store | None = None) -> Path | None:
     """The folder for ONNX Runtime that was made of the card's model, or None when there is none, or
     it was made of another file."""
     folder = _target(card, store or Store())
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     if manifest is None or (card.sha256 and card.sha256 != manifest.source_sha256):
         return None
     return folder
+
+
+def converted_folders(store: Store) -> Iterator[tuple[Path, str]]:
+    """The folders in the store, each with its name, ALIAS-onnx; also those that killed processes
+    left half-written, which are to be found under another."""
+    import psutil
+
+    for folder in sorted((store.root / "converted").glob("*")):
+        if not folder.is_dir():
+            continue
+        if begun := _BEGUN.fullmatch(folder.name):
+            if not psutil.pid_exists(int(begun["owner"])):
+                yield folder, begun["name"]
+        elif not folder.name.startswith("."):
+            yield folder, folder.name
 
 
 def convert(
@@ -122,7 +132,7 @@ def convert(
     wanted = (card.sha256 or sha256(source), precision, provider)
     if (found := _already(target, wanted)) is not None:
         return found
-    _need_packages()
+    _need_packages(card.alias)
     began = time.monotonic()
     with storage_errors(f"the folder {target.parent}"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +159,8 @@ def _target(card: ModelCard, store: Store) -> Path:
     return store.root / "converted" / f"{card.alias}-onnx"
 
 
-def _manifest(folder: Path) -> Manifest | None:
+def manifest_of(folder: Path) -> Manifest | None:
+    """What the folder says of itself; None where it was not made here, or is damaged."""
     try:
         return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -158,7 +169,7 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def _already(target: Path, wanted: tuple[str, str, str]) -> Converted | None:
     """What is at the target, if it is what is wanted. Raises ConvertError when it is not ours."""
-    manifest = _manifest(target)
+    manifest = manifest_of(target)
     if manifest is None:
         if target.exists():
             raise ConvertError(
@@ -191,12 +202,13 @@ def _refuse_odd(card: ModelCard, source: Path, precision: str, provider: str) ->
     return header
 
 
-def _need_packages() -> None:
+def _need_packages(alias: str) -> None:
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise ConvertError(
             f"Converting needs packages that are not installed: {', '.join(missing)}.",
             hint="pip install torch==2.13.0  # first, or gigabytes for CUDA come with it; "
-            "then: pip install 'edgewright[onnx,convert]'",
+            "then: pip install 'edgewright[onnx,convert]'; "
+            f"then: edgewright models convert {alias} --to onnx",
         )
 
 

@@ -15,6 +15,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
+
+# Before the names of models that are others' to keep, where a model is named.
+FOUNDRY: Final = "foundry:"  # the alias of one in Foundry Local's catalog
+OLLAMA: Final = "ollama:"  # the name of one at the Ollama server
 
 _HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)/(?P<path>[^@\s]+)@(?P<revision>[\w.-]+)")
 _WHEEL = re.compile(

@@ -7,7 +7,6 @@ import time
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import anyio.to_thread
@@ -19,28 +18,19 @@ from ..agent.config import DEFAULT_MODEL, Config
 from ..agent.supply import Supply
 from ..agent.turn import Emit
 from ..domain.engine import Engine
-from ..domain.errors import EngineError, ModelError, ModelNotPulledError
-from ..domain.event import EngineSwitched
-from ..engines.breaker import Breaker
+from ..domain.errors import ModelNotPulledError
 from ..residency.local import LocalModel, leased
 from ..residency.resources import ResourceConfig
 from ..tools import Tool
 from ..tools.toolset import Approval
 from .files import EMBEDDING_MODEL, embedding_card, files_of
+from .line import Line
 from .shared import agents, can_act, default_sessions, models, profile_for
 from .sources import Given, Source, source_for
 
 
 class ModelWarning(UserWarning):
     """The model is not up to what the agent is for."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """One of those that an agent may run on, in its line."""
-
-    source: Source
-    breaker: Breaker
 
 
 class Agent(BaseAgent):
@@ -70,9 +60,14 @@ class Agent(BaseAgent):
         profile: Profile | None = None,
     ) -> None:
         config = config or Config()
-        self._source = Given(engine) if engine else source_for(config, model_endpoint, api_key)
-        more = [source_for(fallback, "", "") for fallback in config.fallbacks]
-        self._line = [_Place(source, Breaker(time.monotonic)) for source in (self._source, *more)]
+        several = bool(config.fallbacks)
+        self._source: Source = (
+            Given(engine)
+            if engine
+            else source_for(config, model_endpoint, api_key, in_line=several)
+        )
+        more = [source_for(fallback, in_line=True) for fallback in config.fallbacks]
+        self._line = Line([self._source, *more], time.monotonic)
         super().__init__(
             config,
             supply=self._supply_for,
@@ -104,45 +99,13 @@ class Agent(BaseAgent):
 
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
-        """The first of the line that can be had, and then the others, as they are needed."""
-        async with contextlib.AsyncExitStack() as stack:
-            now: _Place | None = None
-            # Those that were failing are tried when all others have.
-            line = sorted(self._line, key=lambda place: not place.breaker.admit())
-
-            async def another(error: Exception | None) -> Engine | None:
-                nonlocal now
-                failed, now = now, None
-                if failed:
-                    failed.breaker.failed()
-                while line:
-                    place = line.pop(0)
-                    lease = place.source.lease(text, len(self.tools), emit)
-                    try:
-                        engine = await stack.enter_async_context(lease)
-                    except (EngineError, ModelError) as refused:
-                        place.breaker.failed()
-                        if not line:
-                            raise
-                        failed, error = place, refused
-                        continue
-                    if failed and error:
-                        was, said = failed.source.model, f"{error}"
-                        emit(EngineSwitched(was, engine.model, engine.name, said))
-                    now = place
-                    return engine
-                return None
-
-            engine = await another(None)
-            assert engine is not None
+        async with self._line.supply(text, len(self.tools), emit) as supply:
             if self._may_warn and len(self.tools):
                 self._may_warn = False  # once is enough
-                _warn_if_it_cannot_act(engine.model)
+                _warn_if_it_cannot_act(supply.engine.model)
             if len(self.tools) > HANDFUL:
                 await anyio.to_thread.run_sync(_prefetch_embedding)  # the first that acting needs
-            yield Supply(engine, another)
-            if now is not None:
-                now.breaker.worked()
+            yield supply
 
 
 def _warn_if_it_cannot_act(model: str) -> None:

@@ -49,15 +49,16 @@ def engine_class(name: str) -> EngineClass | None:
     return found
 
 
-def connected(engine: EngineClass, config: Config, endpoint: str, api_key: str) -> Engine:
-    """The engine of a server."""
+def setup_for(engine: EngineClass, config: Config, endpoint: str, api_key: str) -> Setup:
+    """What the engine of a server is opened with. Nothing is sent. Raises ConfigError,
+    OfflineError."""
     from urllib.parse import urlsplit
 
     from ..domain.setup import Setup
     from ..security import egress
     from ..security.keys import api_key as found_key
 
-    if engine.formats:
+    if engine.formats and not hasattr(engine, "discover"):  # those that find servers can use them
         raise ConfigError(
             f"{engine.name} runs in this process; it has no endpoint.",
             hint="Leave the endpoint out, or use model_provider='openai'.",
@@ -67,16 +68,18 @@ def connected(engine: EngineClass, config: Config, endpoint: str, api_key: str) 
             "An adapter cannot be applied at an endpoint.",
             hint="Let the server load it, and give its name as Config(model_id=…).",
         )
+    if endpoint:
+        from ..engines.endpoints.http import address
+
+        address(endpoint, "http://127.0.0.1:8000/v1")
     host = urlsplit(endpoint).hostname
     if config.offline_mode and host and not egress.is_loopback(host):
         raise egress.refusal(host)
     secret = config.api_key.get_secret_value() if config.api_key else ""
-    return engine.open(
-        Setup(
-            config.model_id or config.model_alias or "default",
-            endpoint=endpoint,
-            api_key=found_key(endpoint, api_key, secret),
-            context=config.context or ENDPOINT_CONTEXT,
-            timeout=config.timeout / (1 + len(config.fallbacks)),
-        )
+    return Setup(
+        config.model_id or config.model_alias or "default",
+        endpoint=endpoint,
+        api_key=found_key(endpoint, api_key, secret),
+        context=config.context or ENDPOINT_CONTEXT,
+        timeout=config.timeout / (1 + len(config.fallbacks)),
     )

@@ -91,9 +91,14 @@ def local_model(config: Config, adapter: Adapter | None, native_tools: bool) -> 
             known.name: known.path(config.offline_mode)
             for known in _adapters.get(name, {}).values()
         },
-        threads=lambda: None if power().power.level == "normal" else power().power.threads,
+        threads=threads,
         warm=home() / "warm",
     )
+
+
+def threads() -> int | None:
+    """With how many threads to load a model: None, as many as suit it, unless power is short."""
+    return None if power().power.level == "normal" else power().power.threads
 
 
 def embedding_card() -> ModelCard:

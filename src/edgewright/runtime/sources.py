@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -19,14 +23,18 @@ from ..domain.event import EngineSwitched, ModelChosen
 from ..residency.complexity import complexity
 from ..residency.fit import memory_of
 from ..residency.lease import InMemory
-from ..residency.local import CONTEXT, Adapted, OtherEngine, leased, leased_here
+from ..residency.local import CONTEXT, Adapted, LocalModel, OtherEngine, leased, leased_here
 from ..residency.resources import ResourceConfig
 from ..residency.selection import Candidate, Choice, choose
-from .engines import DEFAULT_ENGINE, connected, engine_class
+from .engines import DEFAULT_ENGINE, EngineClass, engine_class, setup_for
 from .files import adapter_of, base_of, chats, local_model
+from .folders import FolderModel, at_home, check_format, folder_model, provider_of
+from .running import at_a_server
 from .shared import models, power
 
 if TYPE_CHECKING:
+    from ..domain.setup import Setup
+    from ..engines.files import Model
     from ..models.card import ModelCard
     from ..models.catalog import Catalog
 
@@ -40,6 +48,9 @@ class Source(Protocol):
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def engine_name(self) -> str: ...
 
     def lease(
         self, text: str, tools: int, emit: Emit
@@ -58,9 +69,30 @@ class Given:
     def model(self) -> str:
         return self.engine.model
 
+    @property
+    def engine_name(self) -> str:
+        return self.engine.name
+
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
         yield self.engine
+
+
+class Connected:
+    """A server, which may be down: it is spoken to when the first turn wants it, and where that
+    fails, when the next does."""
+
+    def __init__(self, cls: EngineClass, setup: Setup) -> None:
+        self.model = setup.model
+        self.engine_name = cls.name
+        self._open = partial(cls.open, setup)
+        self._engine: Engine | None = None
+
+    @contextlib.asynccontextmanager
+    async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
+        if self._engine is None:
+            self._engine = await _apart(self._open)
+        yield self._engine
 
 
 class Named:
@@ -69,9 +101,16 @@ class Named:
     def __init__(self, config: Config, native_tools: bool = False) -> None:
         self.config = config
         self.adapter = adapter_of(config)
-        self.local = local_model(config, self.adapter, native_tools)
+        self.local = folder_model(config) or local_model(config, self.adapter, native_tools)
         self.model = self.local.name
         self._choice: tuple[OtherEngine | None, str] | None = None
+
+    @property
+    def engine_name(self) -> str:
+        if self._choice is None and self.config.model_provider != "auto":
+            return self.config.model_provider
+        other = self._choice[0] if self._choice else None
+        return other.name if other else DEFAULT_ENGINE
 
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
@@ -96,37 +135,63 @@ class Named:
                 model = replace(self.local, other=other) if other else self.local
                 engine = await stack.enter_async_context(lease(model))
             except EngineError as error:
-                if not other or self.config.model_provider != "auto":
+                only = self.config.model_provider != "auto" or isinstance(self.local, FolderModel)
+                if not other or only:
                     raise
                 # The one that runs everywhere is there to fall back on.
                 self._choice = None, ""
-                emit(EngineSwitched(self.model, self.model, DEFAULT_ENGINE, f"{error}"))
+                name = self.model
+                emit(EngineSwitched(name, other.name, name, DEFAULT_ENGINE, f"{error}"))
                 engine = await stack.enter_async_context(lease(self.local))
             yield Adapted(engine, self.adapter.name) if self.adapter else engine
+
+    def chosen(self) -> LocalModel:
+        """The model, to be loaded by the engine that the configuration names; with "auto" that is
+        the one that runs everywhere, so that what is measured of models can be compared."""
+        if self.config.model_provider == "auto" and not isinstance(self.local, FolderModel):
+            return self.local
+        other, _ = self._engine()
+        return replace(self.local, other=other) if other else self.local
 
     def _engine(self) -> tuple[OtherEngine | None, str]:
         """What to load the model with, where that is not llama.cpp, and why."""
         provider = self.config.model_provider
+        folder = self.local.files().path if isinstance(self.local, FolderModel) else None
+        if folder and provider == "auto":
+            provider = provider_of(folder)
         special = self.adapter or self.local.native_tools
-        if provider == DEFAULT_ENGINE or (provider == "auto" and special):
+        if not folder and (provider == DEFAULT_ENGINE or (provider == "auto" and special)):
             return None, ""
         if special:
             raise ConfigError(
                 f"The engine {provider} takes no adapters and no native tools here.",
                 hint=f"Use model_provider={DEFAULT_ENGINE!r}.",
             )
-        from ..engines.choice import choose_engine, current
-        from ..engines.files import Model, file_for, make_file
-        from ..engines.present import Present, machine_key
-        from ..engines.tuned import load_profile
-        from ..models.catalog import Catalog
+        cls = engine_class(provider)
+        if cls is None:
+            return self._quickest()
+        if folder:
+            check_format(cls, folder)
+            return OtherEngine(provider, cls.open, folder), ""
+        from ..engines.files import check_makes, make_file
         from ..models.store import Store
 
-        model = Model(self.model, self.local.files().path, Catalog.default().find(self.model))
-        if provider != "auto":
-            cls = engine_class(provider)
-            assert cls is not None
-            return OtherEngine(provider, cls.open, make_file(cls, model, Store())), ""
+        check_makes(cls, self.model)  # before anything is pulled for nothing
+        return OtherEngine(provider, cls.open, make_file(cls, self._file(), Store())), ""
+
+    def _file(self) -> Model:
+        from ..engines.files import Model
+        from ..models.catalog import Catalog
+
+        return Model(self.model, self.local.files().path, Catalog.default().find(self.model))
+
+    def _quickest(self) -> tuple[OtherEngine | None, str]:
+        from ..engines.choice import choose_engine, current
+        from ..engines.files import file_for
+        from ..engines.present import Present, machine_key
+        from ..engines.tuned import load_profile
+
+        model = self._file()
         profile = load_profile(self.model, machine_key())
         if profile is None and not any(find_spec(name) for name in _OTHER_ENGINES):
             return None, ""  # there is nothing to choose from
@@ -147,6 +212,7 @@ class _Chosen:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.model = AUTO
+        self.engine_name = DEFAULT_ENGINE
 
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
@@ -211,13 +277,24 @@ def _candidate(card: ModelCard, catalog: Catalog, there: Mapping[str, InMemory])
 
 
 def source_for(
-    config: Config, endpoint: str, api_key: str, *, native_tools: bool = False
+    config: Config,
+    endpoint: str = "",
+    api_key: str = "",
+    *,
+    native_tools: bool = False,
+    in_line: bool = False,
 ) -> Source:
-    endpoint = endpoint or config.endpoint or ""
+    """Where the engine comes from that `config` names; `in_line` with others, which are there to
+    go on with when its server is down. Raises ConfigError, EngineError, ModelError."""
+    endpoint, config = endpoint or config.endpoint or "", at_home(config)
     provider = config.model_provider
     engine = engine_class("openai" if endpoint and provider == "auto" else provider)
-    if engine is not None and (endpoint or not engine.formats):
-        return Given(connected(engine, config, endpoint, api_key))
+    serves = engine is not None and bool(endpoint or not engine.formats)
+    if engine is not None and not serves and (server := at_a_server(engine, config)):
+        serves, (config, endpoint) = True, server
+    if engine is not None and serves:
+        setup = setup_for(engine, config, endpoint, api_key)
+        return Connected(engine, setup) if in_line else Given(engine.open(setup))
     named = config.model_id or config.model_alias
     if named == AUTO or (config.task and not named):
         return _Chosen(config)
@@ -233,14 +310,35 @@ def open_engine(
     `native_tools` lets the embedded engine make calls in its model's own format. Raises as `Agent`
     and its first use do.
     """
-    source = source_for(config, "", api_key, native_tools=native_tools)
+    source = source_for(config, api_key=api_key, native_tools=native_tools)
     if isinstance(source, Given):
         yield source.engine
         return
     if not isinstance(source, Named):
         raise ConfigError("Here the model has to be named.", hint="Give Config(model_alias=…).")
-    with leased_here(source.local, models(), patience=config.timeout) as engine:
+    with leased_here(source.chosen(), models(), patience=config.timeout) as engine:
         yield engine
+
+
+async def _apart(work: Callable[[], Engine]) -> Engine:
+    """What the work returns, done in a thread that neither a cancelled turn nor the end of the
+    process waits for."""
+    done: Future[Engine] = Future()
+
+    def run() -> None:
+        try:
+            made = work()
+        except BaseException as error:
+            with contextlib.suppress(InvalidStateError):
+                done.set_exception(error)
+            return
+        try:
+            done.set_result(made)
+        except InvalidStateError:  # who waited has left
+            made.close()
+
+    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _look_at_power(emit: Emit) -> None:

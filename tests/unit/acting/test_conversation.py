@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.acting.conversation import Conversation
+from edgewright.acting.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from edgewright.domain.message import Message, ToolCall
 
 SYSTEM = Message("system", "You help.")
@@ -110,3 +110,9 @@ def test_all_but_the_model_have_said_something() -> None:
         [SYSTEM, user("one"), said("never"), user("two"), *called(CALL, "three")]
     )
     assert talk.said.split("\n") == ["You help.", "one", "two", "three"]
+
+
+def test_our_default_instructions_are_nobodys_words() -> None:
+    # Their "a" would speak for any 1 that a model makes up.
+    default = Message("system", DEFAULT_INSTRUCTIONS)
+    assert Conversation.of([default, user("Solve bx + c = 0.")]).said == "Solve bx + c = 0."

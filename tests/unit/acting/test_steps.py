@@ -146,6 +146,21 @@ async def test_each_part_of_a_request_is_put_to_the_tool_that_is_right_for_it() 
     assert second.rstrip().endswith("Open a ticket that it is late.")
 
 
+async def test_what_a_part_lacks_is_looked_for_in_the_whole_request() -> None:
+    engine = OddsEngine(EACH_ITS_PART, ['order(id="12345")\n', 'order(id="7")\n'])
+    action = await act(engine, [SYSTEM, user(LOOK_AND_OPEN)])
+    assert made(action) == [("order", {"id": "7"})]
+    part, whole = (request.messages[-1].content for request in engine.held)
+    assert "that it is late" not in part and "that it is late" in whole
+
+
+async def test_what_the_whole_request_lacks_too_is_asked_for() -> None:
+    engine = OddsEngine(EACH_ITS_PART, ['order(id="12345")\n'] * 2)
+    action = await act(engine, [SYSTEM, user(LOOK_AND_OPEN)])
+    assert (action.calls, action.reply) == ((), "")
+    assert "id (its number)" in action.question
+
+
 SALES = ToolSpec(
     "sales",
     "Sales in a country in a year.",

@@ -134,6 +134,14 @@ def test_a_number_said_once_does_not_speak_for_an_optional_one_as_well() -> None
         assert supports(arguments, sides, twice) == {"decimals": "stated", "base": "stated"}
 
 
+def test_a_number_said_once_does_not_speak_for_two_required_ones() -> None:
+    price = tool({"discount": INT, "price": INT})
+    levels = supports({"discount": 25, "price": 25}, price, Heard("the price after 25% discount"))
+    assert levels == {"discount": "stated", "price": "unsupported"}
+    said = Heard("a discount of 25 on a price of 25")
+    assert supports({"discount": 25, "price": 25}, price, said)["price"] == "stated"
+
+
 @pytest.mark.parametrize(
     ("value", "said", "stated"),
     [

@@ -146,8 +146,10 @@ def test_a_tools_result_goes_back_under_its_name(server: OllamaServer, behind: B
         behind.calls = ()
         return f"High at {port}."
 
-    config = Config(tool_format="native", context=512)
-    agent = Agent(config, engine=opened(server), tools=[tide], instructions="Be brief.")
+    behind.context = 1024
+    config = Config(tool_format="native", context=1024)
+    engine = opened(server, context=1024)
+    agent = Agent(config, engine=engine, tools=[tide], instructions="Be brief.")
     assert agent.chat("The tide at Brest?") == "The sea is wide."
     *_, call, result = bodies(server)[-1]["messages"]
     assert call["tool_calls"][0]["function"] == {"name": "tide", "arguments": {"port": "Brest"}}

@@ -15,8 +15,9 @@ import anyio
 import pytest
 
 from edgewright.domain.errors import EngineError
+from edgewright.engines.llama_cpp.prefix_files import NOTES, PrefixFiles
 from edgewright.engines.llama_cpp.slots import Slot, Slots
-from edgewright.engines.llama_cpp.warm import Computed, PrefixFiles, Warm
+from edgewright.engines.llama_cpp.warm import Computed, Warm
 
 pytestmark = pytest.mark.anyio
 
@@ -77,12 +78,11 @@ class Process:
         *,
         about: Callable[[str], object] = repr,
         limit: int = 1 << 20,
-        batch: int = 1,
     ) -> None:
         files = PrefixFiles(folder, limit=limit)
         self.server = Pretender(folder)
         self.slots = Slots(2, adapters=True)
-        self.warm = Warm(files, self.server, self.slots, about, batch)
+        self.warm = Warm(files, self.server, self.slots, about)
 
     async def ask(
         self, beginning: str, rest: str = "Hello.", *, opening: str = "", adapter: str = ""
@@ -101,6 +101,10 @@ class Process:
 
 def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir())
+
+
+def kept_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.kv"))
 
 
 async def test_a_prefix_is_computed_by_the_first_process_and_read_by_the_next(
@@ -178,26 +182,57 @@ async def test_the_opening_of_a_message_is_kept_when_a_second_prompt_begins_so(
     process = Process(tmp_path)
     await process.ask(SEA, "one", opening=TOOL)
     await process.ask(SEA, "one", opening=TOOL)
-    assert len(files_in(tmp_path)) == 1
+    assert len(kept_in(tmp_path)) == 1
     assert (await process.ask(SEA, "two", opening=TOOL)).tokens == len(SEA + TOOL)
-    assert len(files_in(tmp_path)) == 2
+    assert len(kept_in(tmp_path)) == 2
     later = Process(tmp_path)
     await later.ask(SEA, "three", opening=TOOL)
     assert later.server.held[0] == tuple(map(ord, SEA + TOOL))
 
 
-async def test_only_whole_batches_are_kept(tmp_path: Path) -> None:
-    assert len(SEA) == 162
-    for number in range(2):
-        process = Process(tmp_path, batch=50)
-        assert (await process.ask(SEA, f"{number}", opening=TOOL)).tokens == (0 if number else 150)
-        assert process.server.held[0] == tuple(map(ord, SEA[:150]))
-        await process.ask(SEA, "once more", opening=TOOL)
-    assert len(files_in(tmp_path)) == 1  # of the opening there is no batch
-    await process.ask(SEA, "one", opening=TOOL + TOOL)
-    await process.ask(SEA, "two", opening=TOOL + TOOL)
-    assert process.server.held[0] == tuple(map(ord, (SEA + TOOL + TOOL)[:200]))
-    assert len(files_in(tmp_path)) == 2
+async def test_the_opening_of_a_message_is_kept_when_a_second_process_begins_so(
+    tmp_path: Path,
+) -> None:
+    kept = []
+    for _ in range(3):
+        process = Process(tmp_path)
+        await process.ask(SEA, "one", opening=TOOL)
+        kept.append(len(kept_in(tmp_path)))
+    assert kept == [1, 2, 2]
+    assert process.server.held[0] == tuple(map(ord, SEA + TOOL))
+    await Process(tmp_path).ask(SEA, "one", opening=TOOL.replace("tide", "wind"))
+    assert len(kept_in(tmp_path)) == 2  # another one was asked for only once
+
+
+def test_of_many_notes_the_last_are_kept(tmp_path: Path) -> None:
+    files = PrefixFiles(tmp_path)
+    keys = [f"key{number}" for number in range(5 * NOTES)]
+    assert not any(files.noted(key) for key in keys)
+    assert all(files.noted(key) for key in keys[-NOTES:])
+    assert not files.noted(keys[0])
+    (notes,) = files_in(tmp_path)
+    assert len(notes.read_text().split()) <= 2 * NOTES + 1
+    assert notes.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "damage", [os.urandom(4096), b"", b"\xff\n" * 40], ids=["foreign", "", "bad"]
+)
+def test_damaged_notes_are_added_to_as_if_they_were_not(tmp_path: Path, damage: bytes) -> None:
+    files = PrefixFiles(tmp_path)
+    files.noted("one")
+    (notes,) = files_in(tmp_path)
+    notes.write_bytes(damage + b"\n")
+    assert [files.noted("two"), files.noted("two")] == [False, True]
+
+
+def test_where_no_note_can_be_made_nothing_was_asked_for(tmp_path: Path) -> None:
+    files = PrefixFiles(tmp_path)
+    files.noted("one")
+    (notes,) = files_in(tmp_path)
+    notes.unlink()
+    notes.mkdir()
+    assert [files.noted("one"), files.noted("one")] == [False, False]
 
 
 async def test_a_beginning_that_the_prompt_does_not_have_is_not_believed(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.domain.errors import ConfigError, DiskFullError, ModelFileError
+from edgewright.domain.errors import ConfigError, ConvertError, DiskFullError, ModelFileError
 from edgewright.models import convert as module
 from edgewright.models.card import ModelCard
 from edgewright.models.catalog import Catalog
 from edgewright.models.child import ChildError
-from edgewright.models.convert import MANIFEST, ConvertError, convert, onnx_folder, precision
+from edgewright.models.convert import MANIFEST, convert, onnx_folder, precision
 from edgewright.models.store import Store
 
 

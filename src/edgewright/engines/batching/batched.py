@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import anyio.to_thread
 
-from ...domain.engine import Capabilities, Chunk, Request, Usage
+from ...domain.engine import Capabilities, Chunk, Request, Usage, refuse_undeclared
 from ...domain.errors import (
     ContextOverflowError,
     EdgewrightError,
@@ -25,7 +26,13 @@ from .guide import Guide
 from .sampling import Sampler
 
 CAPABILITIES = Capabilities(
-    schema=True, grammar=True, lark=True, logprobs=True, continues=True, counts_tokens=True
+    schema=True,
+    grammar=True,
+    lark=True,
+    logprobs=True,
+    continues=True,
+    counts_tokens=True,
+    keeps_prefixes=True,
 )
 
 
@@ -41,14 +48,18 @@ class Vocabulary(Protocol):
 
 
 class BatchedEngine:
-    """Answers requests with `batch`, by the tokens of `tokenizer`. `name` is the engine's."""
+    """Answers `slots` requests at once with `batch`, by the tokens of `tokenizer`. `name` is the
+    engine's."""
 
     name: str
     capabilities = CAPABILITIES
 
-    def __init__(self, model: str, context: int, batch: Batch, tokenizer: Vocabulary) -> None:
+    def __init__(
+        self, model: str, context: int, slots: int, batch: Batch, tokenizer: Vocabulary
+    ) -> None:
         self.model = model
         self.context = context
+        self.capabilities = replace(CAPABILITIES, concurrency=slots)
         self._batch: Batch | None = batch
         self._tokenizer = tokenizer
         self._guide = Guide(
@@ -67,11 +78,7 @@ class BatchedEngine:
                 f"{self.model} has no adapter {request.adapter!r}.",
                 hint=f"The {self.name} engine takes no adapters; llama_cpp does.",
             )
-        if request.tools:
-            raise EngineError(
-                f"The {self.name} engine has no tool calling of its own.",
-                hint="Leave tool_format at 'constrained': edgewright makes the calls.",
-            )
+        refuse_undeclared(self, request)
         prompt = self._tokenizer.encode(chatml(request.messages))
         room = self.context - len(prompt)
         if room < 1:

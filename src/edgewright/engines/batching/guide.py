@@ -1,7 +1,7 @@
 """Holding a model to a JSON Schema or a grammar: LLGuidance, over the vocabulary of a model.
 
-The constraints are those of the embedded engine, by the same library, with one difference: what it
-cannot compile is an error here, never free text.
+The constraints are those of the embedded engine, by the same library. What it cannot compile is an
+error, never free text.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...domain.engine import Request
+from ...domain.engine import LARK, Request
 from ...domain.errors import EngineError
 
 # JSON as Python writes it. Left free, small models fill an answer with blank lines.
@@ -48,7 +48,7 @@ class Guide:
                     json.dumps(request.schema), overrides=_SPACING
                 )
             elif request.grammar is not None:
-                lark = request.grammar.startswith("%llguidance")
+                lark = request.grammar.startswith(LARK)
                 kind = "lark" if lark else "gbnf"
                 grammar = self._library.grammar_from(kind, request.grammar)
             else:

@@ -10,7 +10,9 @@ from typing import Any
 from ...domain.engine import Chunk, Request, TokenLogprob, Usage
 from ...domain.errors import EngineResponseError
 from ...domain.message import Message, ToolCall, loads
+from ..chatml import harmless
 from .client import Client
+from .estimate import estimated_tokens as estimated_tokens
 from .http import Http, Refused
 
 
@@ -225,8 +227,8 @@ def _logprobs(choice: dict[str, Any]) -> list[list[TokenLogprob]]:
 
 
 def to_openai(message: Message) -> dict[str, Any]:
-    """The message as the OpenAI protocol writes it."""
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    """The message as the OpenAI protocol writes it, control tokens in it made harmless."""
+    wire: dict[str, Any] = {"role": message.role, "content": harmless(message.content)}
     if message.calls:
         wire["tool_calls"] = [
             {
@@ -234,7 +236,7 @@ def to_openai(message: Message) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": call.name,
-                    "arguments": json.dumps(call.arguments, ensure_ascii=False),
+                    "arguments": harmless(json.dumps(call.arguments, ensure_ascii=False)),
                 },
             }
             for call in message.calls
@@ -242,10 +244,3 @@ def to_openai(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         wire["tool_call_id"] = message.call_id
     return wire
-
-
-def estimated_tokens(messages: Sequence[Message]) -> int:
-    """Tokens that the messages may become, for want of a tokenizer on this side: three bytes a
-    token is more tokens than any real tokenizer makes of ordinary text, and an overflow all the
-    same is said by the server."""
-    return sum(len(m.content.encode()) // 3 + 8 for m in messages)

@@ -106,6 +106,8 @@ class Client:
                 names = await self.served()
             if names and self.model not in names:
                 return self._not_served(names)
+        if "schema" in message.lower() or "grammar" in message.lower():
+            return EngineError(said, hint="Simplify the schema or grammar.")
         return EngineError(said, hint="Check the endpoint's address and the model's name.")
 
     def _broke(self, text: str) -> EngineError:

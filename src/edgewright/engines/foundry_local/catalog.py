@@ -7,6 +7,7 @@ own, which lives for the question. What is only about the disk is asked without 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,6 +23,7 @@ from ..processes.sealed import sealed_threads
 from .model import installed, missing, short
 
 HOST = "api.catalog.azureml.ms"
+CATALOG = "EDGEWRIGHT_FOUNDRY_CATALOG"  # in the environment: another catalog's URL
 _BETTER = ("", "CPU", "NPU", "GPU")  # a variant is only listed where its hardware is
 
 
@@ -40,8 +42,9 @@ class Variant:
 
 
 def offered(*, catalog: str = "", cache: Path | None = None) -> list[Variant]:
-    """What the catalog has for this machine. `catalog` is another one's URL, `cache` where models
-    are kept, by default `foundry` in edgewright's home.
+    """What the catalog has for this machine. `catalog` is another one's URL, by default the one in
+    EDGEWRIGHT_FOUNDRY_CATALOG; `cache` is where models are kept, by default `foundry` in
+    edgewright's home.
 
     Raises OfflineError, FetchError, EngineUnavailableError without the SDK.
     """
@@ -67,7 +70,7 @@ def best(alias: str, *, catalog: str = "", cache: Path | None = None) -> Variant
         some = ", ".join(sorted({one.alias for one in there}))
         raise UnknownModelError(
             f"Foundry Local has not downloaded {alias!r}. It has: {some or 'nothing'}",
-            hint="Pull it while there is a network, or give the path of an ONNX folder.",
+            hint=f"While there is a network: edgewright models pull foundry:{alias}",
         )
     return variant
 
@@ -109,6 +112,19 @@ def pull(
     raise FetchError(f"The download of {alias} broke off.", hint="Pull again.")
 
 
+def remove(alias: str, *, catalog: str = "", cache: Path | None = None) -> int:
+    """Deletes what was downloaded under the alias, or the one variant of that id; the bytes freed.
+    Nothing is asked of a network. Raises UnknownModelError, EngineUnavailableError without the
+    SDK."""
+    told = _ask("remove", catalog, cache, alias)
+    freed = [int(said["freed"]) for said in told if "freed" in said]
+    if not freed:
+        raise UnknownModelError(
+            f"Foundry Local has not downloaded {alias!r}.", hint="edgewright engines foundry list"
+        )
+    return sum(freed)
+
+
 def _variants(what: Literal["list", "cached"], catalog: str, cache: Path | None) -> list[Variant]:
     return [Variant(**said["variant"]) for said in _ask(what, catalog, cache) if "variant" in said]
 
@@ -119,7 +135,7 @@ def _ask(what: str, catalog: str, cache: Path | None, alias: str = "") -> Iterat
         raise missing("it is not installed")
     question = {
         "what": what,
-        "catalog": catalog,
+        "catalog": catalog or os.environ.get(CATALOG, ""),
         "root": str(cache or home() / "foundry"),
         "alias": alias,
     }
@@ -141,7 +157,8 @@ def _ask_the_guard(catalog: str) -> None:
     see."""
     from urllib.parse import urlsplit
 
-    sys.audit("socket.getaddrinfo", urlsplit(catalog).hostname or HOST, 443, 0, 0, 0)
+    where = urlsplit(catalog or os.environ.get(CATALOG, "")).hostname or HOST
+    sys.audit("socket.getaddrinfo", where, 443, 0, 0, 0)
 
 
 def _worth(variant: Variant) -> tuple[int, int]:
@@ -171,10 +188,18 @@ def _child(question: dict[str, Any]) -> None:
     )
     try:
         public = manager.get_catalog()
-        if question["what"] == "cached":
+        if question["what"] in ("cached", "remove"):
             models = public.get_cached_models()
         else:
             models = [variant for model in public.list_models() for variant in model.variants]
+        if question["what"] == "remove":
+            for model in models:
+                if question["alias"] in (model.info.id, model.info.alias):
+                    files = [file for file in Path(model.get_path()).rglob("*") if file.is_file()]
+                    size = sum(file.lstat().st_size for file in files)
+                    model.remove_from_cache()
+                    _say({"freed": size})
+            return
         if question["what"] != "pull":
             for model in models:
                 _say({"variant": asdict(_variant(model))})
@@ -212,7 +237,7 @@ def _say(what: dict[str, Any]) -> None:
 def main() -> None:
     be_child()
     question = json.loads(sys.argv[1])
-    if question["what"] == "cached":  # about the disk only
+    if question["what"] in ("cached", "remove"):  # about the disk only
         with sealed_threads(1, "foundry") as threads:
             threads.submit(_child, question).result()
     else:

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
-from ...domain.engine import Capabilities, Chunk, Engine, Request, Usage
+from ...domain.engine import Capabilities, Chunk, Engine, Request, Usage, refuse_undeclared
 from ...domain.errors import EdgewrightError, EngineError, EngineUnavailableError
 from ...domain.message import Message
 from ...domain.setup import Setup
@@ -57,6 +59,7 @@ class FoundryLocalEngine:
             _log.warning("Foundry Local's SDK may send information home: see docs/engines.")
         self.model = model or path.name
         self.context = context
+        self.capabilities = replace(self.capabilities, concurrency=slots)
         self.busy = 0  # requests that are being answered, or wait to be
         self._answering: set[Answering] = set()
         self._threads = sealed_threads(slots, "foundry")
@@ -125,7 +128,12 @@ class FoundryLocalEngine:
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         model = self._open()
-        _refuse(request)
+        if request.adapter:
+            raise EngineError(
+                f"The foundry_local engine has no adapter {request.adapter!r}.",
+                hint="It takes none; llama_cpp does.",
+            )
+        refuse_undeclared(self, request)
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[str, BaseException | None, bool]] = asyncio.Queue()
         answer = Answer(request.stop)
@@ -204,7 +212,8 @@ class FoundryLocalEngine:
         for wanted in list(self._answering):
             wanted.give_up()
         self._threads.shutdown()
-        self._counter.submit(model.close).result()
+        with suppress(RuntimeError):  # at the interpreter's end no work is taken any more
+            self._counter.submit(model.close).result()
         self._counter.shutdown()
         del model
         give_memory_back()
@@ -215,22 +224,6 @@ class FoundryLocalEngine:
                 f"The foundry_local engine ({self.model}) is closed.", hint="Load the model again."
             )
         return self._model
-
-
-def _refuse(request: Request) -> None:
-    """Raises EngineError for what the engine cannot do, rather than not do it in silence."""
-    if request.adapter:
-        raise EngineError(
-            f"The foundry_local engine has no adapter {request.adapter!r}.",
-            hint="It takes none; llama_cpp does.",
-        )
-    if request.top_logprobs:
-        raise EngineError(
-            "The foundry_local engine tells no log-probabilities.",
-            hint="openvino, llama_cpp and onnx do.",
-        )
-    if request.tools:
-        raise EngineError("The foundry_local engine takes no native tools.")
 
 
 def _broken(error: BaseException) -> EngineError:

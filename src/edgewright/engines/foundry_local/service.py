@@ -15,7 +15,7 @@ import anyio
 import httpcore
 import psutil
 
-from ...domain.engine import Capabilities, Chunk, Request
+from ...domain.engine import Capabilities, Chunk, Request, refuse_undeclared
 from ...domain.errors import (
     EngineError,
     EngineResponseError,
@@ -55,6 +55,7 @@ class FoundryService:
         api_key: str = "",
         context: int = 4096,
         timeout: float = 60.0,
+        retries: Retries | None = None,
     ) -> None:
         where = address(endpoint, EXAMPLE)
         self.endpoint = endpoint.rstrip("/").removesuffix("/v1")
@@ -62,7 +63,7 @@ class FoundryService:
         self.alias = ""  # by which the service loaded it
         self.context = context
         self.capabilities = Capabilities()
-        retries = Retries(seconds=min(20.0, timeout))
+        retries = retries or Retries(seconds=min(20.0, timeout))
         http = Http(f"{self.endpoint}/v1", api_key=api_key, timeout=timeout, retries=retries)
         self.api = _Api(model, where, http)
 
@@ -160,7 +161,12 @@ class FoundryService:
         await self.api.get(f"../{root}/{what}/{quote(model)}")
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        self._refuse(request)
+        if request.adapter:
+            raise EngineError(
+                f"Foundry Local has no adapter {request.adapter!r}.",
+                hint="Only the llama_cpp engine takes adapters.",
+            )
+        refuse_undeclared(self, request)
         began, first = time.perf_counter(), 0.0
         async with aclosing(self.api.generate(request)) as chunks:
             async for chunk in chunks:
@@ -169,22 +175,6 @@ class FoundryService:
                     rest = time.perf_counter() - began - first
                     chunk = replace(chunk, prefill_seconds=first, decode_seconds=rest)
                 yield chunk
-
-    def _refuse(self, request: Request) -> None:
-        if request.adapter:
-            raise EngineError(f"Foundry Local has no adapter {request.adapter!r}.")
-        if request.top_logprobs:
-            raise EngineError("Foundry Local tells no log-probabilities.")
-        if request.tools:
-            raise EngineError("Foundry Local's native tool calls are not used.")
-        constrained = request.schema is not None or request.grammar is not None
-        if constrained and not self.capabilities.schema:
-            raise EngineError(
-                "This service of Foundry Local does not hold answers to a schema.",
-                hint="One of version 2 does.",
-            )
-        if request.grammar is not None and not request.grammar.startswith("%llguidance"):
-            raise EngineError("Foundry Local takes grammars in Lark only.", hint="Give a schema.")
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise EngineError(f"{self.model} gives no embeddings on the foundry_local engine.")

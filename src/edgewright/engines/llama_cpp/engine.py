@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...domain.engine import Capabilities, Chunk, Request, Usage
+from ...domain.engine import Capabilities, Chunk, Request, Usage, refuse_undeclared
 from ...domain.errors import ConfigError, EngineError, ModelFileError
 from ...domain.message import Message
 from ...domain.setup import Setup
@@ -31,11 +31,19 @@ from ..endpoints.chat_completions import ChatCompletions
 from ..endpoints.http import Http
 from ..machine import cores, give_memory_back
 from . import server as llama
+from .compiling import SPACING, refuse_uncompilable
+from .prefix_files import PrefixFiles
 from .slots import Slot, Slots
-from .warm import Computed, Prefix, PrefixFiles, Warm
+from .warm import Computed, Prefix, Warm
 
 CAPABILITIES = Capabilities(
-    schema=True, grammar=True, lark=True, logprobs=True, continues=True, counts_tokens=True
+    schema=True,
+    grammar=True,
+    lark=True,
+    logprobs=True,
+    continues=True,
+    counts_tokens=True,
+    keeps_prefixes=True,
 )
 MAX_SOCKET_PATH = 103  # bytes; what macOS allows, Linux allows four more
 
@@ -86,7 +94,9 @@ class LlamaCppEngine:
         self.adapters = {name: Path(adapter) for name, adapter in (adapters or {}).items()}
         for name, adapter in self.adapters.items():
             _check_adapter(name, adapter, self.model, path)
-        self.capabilities = replace(CAPABILITIES, native_tools=native_tools, embeddings=embeddings)
+        self.capabilities = replace(
+            CAPABILITIES, native_tools=native_tools, embeddings=embeddings, concurrency=slots
+        )
         # Embedding, the server chooses slots, so what one holds is not known.
         files = _prefix_files(warm) if warm is not None and not embeddings else None
         key = secrets.token_urlsafe(16)
@@ -140,7 +150,6 @@ class LlamaCppEngine:
                 _Prefill(self),
                 self._slots,
                 lambda adapter: [*base, about.get(adapter)],
-                batch=llama.BATCH,
             )
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
@@ -151,7 +160,9 @@ class LlamaCppEngine:
                 f"{self.model} has no adapter {adapter!r}.",
                 hint=f"It has: {known}." if known else "It was loaded without adapters.",
             )
-        native = bool(request.tools) and self.capabilities.native_tools
+        refuse_undeclared(self, request)
+        await refuse_uncompilable(request)
+        native = bool(request.tools)
         prompt = chatml(request.messages)
         prefix, took = None, Computed()
         if self._warm is not None and not native:
@@ -302,10 +313,6 @@ def _check_adapter(name: str, path: Path, model: str, base: Path) -> None:
         )
 
 
-# JSON as Python writes it. Left free, small models fill an answer with blank lines.
-_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-
-
 class _Completions(ChatCompletions):
     """llama.cpp's text completion: the prompt is ours to the last character."""
 
@@ -314,7 +321,7 @@ class _Completions(ChatCompletions):
     def _question(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {"prompt": chatml(request.messages), "n_probs": request.top_logprobs}
         if request.schema is not None:
-            body["json_schema"] = {**request.schema, "x-guidance": _SPACING}
+            body["json_schema"] = {**request.schema, "x-guidance": SPACING}
         return body
 
     def _message(self, choice: dict[str, Any], key: str) -> dict[str, Any] | None:

@@ -64,7 +64,9 @@ class LlamaServerEngine(LlamaCppEngine):
         self.context = context
         self.slots = slots
         self.adapters = {}
-        self.capabilities = replace(CAPABILITIES, native_tools=native_tools, embeddings=embeddings)
+        self.capabilities = replace(
+            CAPABILITIES, native_tools=native_tools, embeddings=embeddings, concurrency=slots
+        )
         self._slots = Slots(slots)
         self._warm = None
         self._patience = patience

@@ -8,13 +8,10 @@ request declares as its prefix is ever written: nothing that a user said. See do
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import logging
-import os
 import platform
-import struct
 import threading
 import time
 from collections import OrderedDict
@@ -25,25 +22,22 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio.to_thread
-import psutil
 
 from ...domain.errors import EngineError
+from .prefix_files import PrefixFiles
 from .slots import Slot, Slots
 
 LEAST_TOKENS = 64  # a shorter beginning is computed as fast as it is read
-LIMIT = 1 << 30  # bytes of the folder
 FORMAT = 1  # of the key
 MORE = 200  # characters that make it worthwhile to leave a prompt to the server's own store
 REMEMBERED = 512  # beginnings whose tokens are known
-FRAME = 8  # numbers that the server may write around a file's tokens
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """How a prompt begins, computed with `adapter`. The `tokens` that are kept may be fewer than
-    the text has."""
+    """How a prompt begins, computed with `adapter`."""
 
     text: str
     adapter: str
@@ -84,93 +78,12 @@ class Server(Protocol):
         ...
 
 
-class PrefixFiles:
-    """Computed prefixes in `folder`, one file a key, at most `limit` bytes in all: the least
-    recently used goes first. Any number of processes may share a folder. Raises OSError.
-    """
-
-    def __init__(self, folder: Path, *, limit: int = LIMIT) -> None:
-        self.folder = folder
-        self.limit = limit
-        self._verified: dict[Path, tuple[int, int]] = {}
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        for left in folder.glob("*.tmp"):  # by a process that was killed
-            owner = left.name.split("-")[0]
-            if not (owner.isdigit() and psutil.pid_exists(int(owner))):
-                left.unlink(missing_ok=True)
-
-    def find(self, key: str) -> Path | None:
-        """The key's file, after its bytes were seen to be those that were written. One that is
-        damaged is removed."""
-        for path in self.folder.glob(f"{key}-*.kv"):
-            with contextlib.suppress(OSError):
-                about = path.stat()
-                seen = (about.st_size, about.st_mtime_ns)
-                if self._verified.get(path) == seen or path.stem == f"{key}-{_digest(path)}":
-                    self._verified[path] = seen
-                    os.utime(path, ns=(time.time_ns(), about.st_mtime_ns))
-                    return path
-            self.drop(path)
-        return None
-
-    def new(self, key: str) -> Path:
-        """Where to write the key's file before it is whole."""
-        return self.folder / f"{os.getpid()}-{threading.get_ident()}-{key[:16]}.tmp"
-
-    def keep(self, key: str, written: Path, tokens: Sequence[int]) -> None:
-        """Makes what was written the key's file. Raises ValueError when it is not the computed
-        state of just these tokens, as on a full disk."""
-        try:
-            written.chmod(0o600)
-            _check(written, tokens)
-            kept = self.folder / f"{key}-{_digest(written)}.kv"
-            written.replace(kept)
-        finally:
-            written.unlink(missing_ok=True)
-        self._shrink(kept)
-
-    def drop(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-    def _shrink(self, last: Path) -> None:
-        """Removes files, the least recently used first, until the rest is within the limit."""
-        files = []
-        for path in self.folder.glob("*.kv"):
-            with contextlib.suppress(OSError):  # another process removed it
-                about = path.stat()
-                files.append((path != last, -about.st_atime_ns, about.st_size, path))
-        room = self.limit
-        for _, _, size, path in sorted(files):
-            room -= size
-            if room < 0:
-                self.drop(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-
-
-def _check(path: Path, tokens: Sequence[int]) -> None:
-    """Raises ValueError when the file is not of these tokens and no others."""
-    wanted = struct.pack(f"<{len(tokens)}i", *tokens)
-    with path.open("rb") as file:
-        head = file.read(12)
-        count = struct.unpack("<4sII", head)[2] if len(head) == 12 else 0
-        if not len(tokens) <= count <= len(tokens) + FRAME:
-            raise ValueError(f"a file of {count} tokens, not {len(tokens)}")
-        if wanted not in file.read(4 * count):
-            raise ValueError("a file of other tokens")
-
-
 class Warm:
     """Prefixes for one engine: from `files` into its slots, computed where there is no file.
 
-    Kept are whole batches of `batch` tokens: computed in others, the rest of the prompt would come
-    out a little different, and an answer now and then with it. `about` says of an adapter all that
-    the computed state depends on besides the tokens: no two states that differ have one key.
+    A prefix is computed by itself, and the rest of the prompt behind it: so a turn comes out the
+    same to the bit where it was read. `about` says of an adapter all that the computed state
+    depends on besides the tokens: no two states that differ have one key.
     Where a disk takes nothing all goes on without, which is logged.
     """
 
@@ -180,13 +93,11 @@ class Warm:
         server: Server,
         slots: Slots,
         about: Callable[[str], object],
-        batch: int = 1,
     ) -> None:
         self._files = files
         self._server = server
         self._slots = slots
         self._about = about
-        self._batch = batch
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str], Prefix] = OrderedDict()
         self._there: set[str] = set()  # keys with a file
@@ -200,7 +111,8 @@ class Warm:
         """The longest of the prompt's beginnings that has a file, and what it took to make one.
 
         The first one, the shortest, is made at once. A longer one is made when a second prompt
-        begins with it: there may be many, and most are never seen again.
+        begins with it, or a second process asks for it: there may be many, and most are never seen
+        again.
         """
         took = Computed()
         if self._off:
@@ -219,7 +131,7 @@ class Warm:
                 break
         missing = prefixes[prefixes.index(found) + 1 :] if found else prefixes
         for prefix in missing:
-            if prefix is prefixes[0] or self._recurs(prefix, prompt):
+            if prefix is prefixes[0] or await self._recurs(prefix, prompt):
                 took += await self._made(prefix, found)
                 found = prefix if prefix.key in self._there else found
         return found, took
@@ -259,7 +171,6 @@ class Warm:
             known = self._known.get((adapter, text))
         if known is None:
             tokens = tuple(await self._server.tokens(text))
-            tokens = tokens[: len(tokens) // self._batch * self._batch]
             about = json.dumps([FORMAT, platform.machine(), self._about(adapter), tokens])
             key = hashlib.sha256(about.encode()).hexdigest()[:40]
             known = Prefix(text, adapter, tokens, key)
@@ -277,12 +188,15 @@ class Warm:
     async def _file(self, prefix: Prefix) -> Path | None:
         return await anyio.to_thread.run_sync(self._files.find, prefix.key)
 
-    def _recurs(self, prefix: Prefix, prompt: str) -> bool:
-        """Whether another prompt than this one began with the prefix."""
+    async def _recurs(self, prefix: Prefix, prompt: str) -> bool:
+        """Whether another prompt than this one began with the prefix, or any in another process."""
         with self._lock:
+            new = prefix.key not in self._wanted
             first = self._wanted.setdefault(prefix.key, hash(prompt))
             while len(self._wanted) > REMEMBERED:
                 self._wanted.popitem(last=False)
+        if new:
+            return await anyio.to_thread.run_sync(self._files.noted, prefix.key)
         return first != hash(prompt)
 
     async def _made(self, prefix: Prefix, shorter: Prefix | None) -> Computed:

@@ -13,6 +13,7 @@ from typing import Any
 from ...domain.engine import Chunk, Request, TokenLogprob, Usage
 from ...domain.errors import ContextOverflowError, EngineError, EngineResponseError
 from ...domain.message import Message, ToolCall
+from ..chatml import harmless
 from ..endpoints.client import Client
 from ..endpoints.http import Http, Refused
 
@@ -165,12 +166,18 @@ class OllamaChat(Client):
         )
 
 
+def _harmless(call: ToolCall) -> dict[str, Any]:
+    arguments: dict[str, Any] = json.loads(harmless(json.dumps(call.arguments)))
+    return arguments
+
+
 def to_ollama(message: Message) -> dict[str, Any]:
-    """The message as Ollama's protocol writes it: arguments as an object, not as text."""
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    """The message as Ollama's protocol writes it, control tokens in it made harmless: arguments as
+    an object, not as text."""
+    wire: dict[str, Any] = {"role": message.role, "content": harmless(message.content)}
     if message.calls:
         wire["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+            {"id": call.id, "function": {"name": call.name, "arguments": _harmless(call)}}
             for call in message.calls
         ]
     if message.role == "tool":

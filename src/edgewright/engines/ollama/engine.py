@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from ...domain.engine import Capabilities, Chunk, Request
+from ...domain.engine import Capabilities, Chunk, Request, refuse_undeclared
 from ...domain.errors import (
     EngineError,
     EngineUnavailableError,
@@ -21,7 +21,7 @@ from ...domain.setup import Setup
 from ...models.progress import Progress, Reporter
 from ...security.egress import is_loopback
 from ...security.keys import api_key as key_for
-from ..endpoints.chat_completions import estimated_tokens
+from ..endpoints.estimate import estimated_tokens
 from ..endpoints.http import Http, address, blocking
 from ..endpoints.retries import Retries
 from .chat import OllamaChat
@@ -95,14 +95,13 @@ class OllamaEngine:
         return engine
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        if request.grammar is not None:
-            raise EngineError("Ollama's protocol has no grammars.", hint="Give a schema.")
         if request.adapter:
             raise EngineError(
                 f"Ollama cannot be asked for the adapter {request.adapter!r}.",
                 hint="Make a model of it there (ADAPTER in a Modelfile), and use that.",
             )
         await self.ask()
+        refuse_undeclared(self, request)
         estimate = estimated_tokens(request.messages)
         if self._may_cut and estimate > self.context:
             # This server would cut the prompt and not say so.

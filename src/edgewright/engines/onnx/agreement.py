@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from ...domain.engine import Engine, Request
+from ...domain.errors import ConvertError
 from ...domain.message import Message
-from ...models.convert import ConvertError
 
 # The least that will do, by precision. A faithful conversion has 0.97 unquantized; 4 bits take the
 # smallest models down to 0.73, and then only gross mistakes show. See docs/engines/onnx.md.

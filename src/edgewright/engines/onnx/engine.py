@@ -47,7 +47,7 @@ class OnnxEngine(BatchedEngine):
         tokenizer = Tokenizer(folder, computed.model)
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
         self._computed: Slots | None = computed
-        super().__init__(model or folder.path.name, context, batch, tokenizer)
+        super().__init__(model or folder.path.name, context, slots, batch, tokenizer)
 
     @classmethod
     def open(cls, setup: Setup) -> OnnxEngine:

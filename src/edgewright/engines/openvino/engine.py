@@ -64,7 +64,7 @@ class OpenVINOEngine(BatchedEngine):
         loaded = PagedModel(folder, tokens=context * slots, threads=threads or cores())
         tokenizer = Tokenizer(folder, loaded.vocabulary)
         batch = Batch(loaded, tokenizer.tokens, tokenizer.ends)
-        super().__init__(model or path.stem, context, batch, tokenizer)
+        super().__init__(model or path.stem, context, slots, batch, tokenizer)
 
     @classmethod
     def reads(cls, header: GGUFHeader) -> bool:

@@ -21,6 +21,11 @@ from ...models.child import ChildError, lines_of
 from ..batching.row import Row
 
 GRAPH = "openvino_model.xml"
+FILES = tuple(
+    f"openvino_{part}.{kind}"
+    for part in ("model", "tokenizer", "detokenizer")
+    for kind in ("xml", "bin")
+)
 SOURCE = "source.txt"  # beside it: the path of the GGUF file that it was made of
 
 
@@ -164,8 +169,12 @@ def graph_of(path: Path, cache: Path) -> Path:
     Raises ModelFileError for what OpenVINO cannot read, EngineError when the disk is full.
     """
     if path.is_dir():
-        if not (path / GRAPH).is_file():
-            raise ModelFileError(f"There is no {GRAPH} in {path}.")
+        if missing := _missing(path):  # of which one would end this process: it is not looked for
+            raise ModelFileError(
+                f"The model folder {path} lacks {', '.join(missing)}.",
+                hint="Copy the whole folder; `optimum-cli export openvino` and `convert_tokenizer "
+                "--with-detokenizer` write one.",
+            )
         return path
     import filelock
 
@@ -173,13 +182,18 @@ def graph_of(path: Path, cache: Path) -> Path:
     version = library().__version__
     made_from = [str(path.resolve()), str(about.st_size), str(about.st_mtime_ns), version]
     target = cache / hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:32]
-    if (target / GRAPH).is_file():
+    if not _missing(target):
         return target
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with filelock.FileLock(cache / f"{target.name}.lock"):
-        if not (target / GRAPH).is_file():
+        if _missing(target):
+            shutil.rmtree(target, ignore_errors=True)  # something was removed from it
             _convert(path, target)
     return target
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in FILES if not (folder / name).is_file()]
 
 
 def _convert(path: Path, target: Path) -> None:

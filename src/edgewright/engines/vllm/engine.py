@@ -11,19 +11,20 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from ...domain.engine import Capabilities, Chunk, Request
+from ...domain.engine import Capabilities, Chunk, Request, refuse_undeclared
 from ...domain.errors import EngineError, EngineUnavailableError
 from ...domain.message import Message
 from ...domain.setup import Setup
 from ...security.keys import api_key as key_for
 from ..endpoints.http import Http, address
+from ..endpoints.retries import Retries
 from ..processes import servers
 from ..processes.supervisor import Supervisor, answered
 from .chat import VllmChat, conversation
 from .hardware import check_folder, gpus
 from .metrics import Figures, parse
 from .scenarios import launch
-from .server import installed, served_context, serving, version_at
+from .server import CONNECT, installed, served_context, serving, version_at
 
 USUAL: Final = "http://127.0.0.1:8000"
 # The backend that reads LLGuidance's Lark, as the embedded engine does.
@@ -40,7 +41,9 @@ class VllmEngine:
     --enable-auto-tool-choice and the tool-call parser of its model; `guidance`, that it was with
     --structured-outputs-config '{"backend": "guidance"}'. The chat prompt is made by the model's
     own template, in vLLM's sandbox; control tokens in texts are made harmless here.
-    Raises ConfigError for an address that is not http(s).
+    `timeout` is in seconds without a byte; `retries` says how often a request to an endpoint is
+    sent again that got no answer. Raises ConfigError for an address that is not http(s), and for a
+    key that cannot be one.
     """
 
     name = "vllm"
@@ -57,6 +60,7 @@ class VllmEngine:
         timeout: float = 60.0,
         native_tools: bool = False,
         guidance: bool = False,
+        retries: Retries | None = None,
     ) -> None:
         self.model = model
         self.context = context
@@ -68,14 +72,23 @@ class VllmEngine:
             native_tools=native_tools,
             continues=True,
             counts_tokens=True,
+            keeps_prefixes=True,
         )
-        self._endpoint = endpoint or f"{USUAL}/v1"
         self._server = server
-        self._key = api_key
         self._timeout = timeout
         self._guidance = guidance
-        self._client: VllmChat | None = None
-        self._client_at = ""
+        if server is None:  # one of ours is waited for, and asked again, by its supervisor
+            retries = retries or Retries(seconds=min(20.0, timeout))
+
+        # The key is in here only, and not to be found in what this object has.
+        def reach(at: str) -> VllmChat:
+            where = server.served.name if server else address(at, f"{USUAL}/v1")
+            http = Http(at, api_key=api_key, timeout=timeout, retries=retries)
+            return VllmChat(model, where, http, guidance=guidance)
+
+        self._reach = reach
+        self._at = f"{server.address}/v1" if server else endpoint or f"{USUAL}/v1"
+        self._client = reach(self._at)
 
     @classmethod
     def open(cls, setup: Setup) -> VllmEngine:
@@ -113,7 +126,7 @@ class VllmEngine:
         endpoint = setup.endpoint or f"{USUAL}/v1"
         address(endpoint, f"{USUAL}/v1")
         key = key_for(endpoint, key)
-        context = served_context(endpoint, setup.model, key)
+        context = served_context(endpoint, setup.model, key, min(CONNECT, setup.timeout))
         return cls(
             setup.model, endpoint=endpoint, api_key=key, context=context, timeout=setup.timeout
         )
@@ -129,6 +142,7 @@ class VllmEngine:
                 f"{self._where} is not known to read LLGuidance's grammars.",
                 hint='Start it with --structured-outputs-config \'{"backend": "guidance"}\'.',
             )
+        refuse_undeclared(self, request)
         if self._server is None:
             stream = self._timed(request)
         else:
@@ -200,13 +214,11 @@ class VllmEngine:
     @property
     def _api(self) -> VllmChat:
         """The client of the server where it is now: a restart may have moved it."""
-        at = f"{self._server.address}/v1" if self._server else self._endpoint
-        if self._client is None or at != self._client_at:
-            http = Http(at, api_key=self._key, timeout=self._timeout)
-            self._client = VllmChat(self.model, self._where, http, guidance=self._guidance)
-            self._client_at = at
+        if self._server and self._at != f"{self._server.address}/v1":
+            self._at = f"{self._server.address}/v1"
+            self._client = self._reach(self._at)
         return self._client
 
     @property
     def _where(self) -> str:
-        return self._server.served.name if self._server else address(self._endpoint, "")
+        return self._client.where

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import ModelFileError
+from ...models.catalog import Catalog
 from ...security.egress import is_loopback
 from .scenarios import Launch, family_draft
 
@@ -50,6 +51,11 @@ def check_folder(model: str) -> None:
                 f"{model} is not a folder with a model.",
                 hint="vLLM takes a Hugging Face folder, or a name on the hub.",
             )
+        if "/" not in model and Catalog.default().find(model):
+            raise ModelFileError(
+                f"{model} is a GGUF model of edgewright's catalog, which vLLM does not load.",
+                hint="vLLM takes a Hugging Face folder, or a name on the hub: OWNER/NAME.",
+            )
         return
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
     if not any((folder / name).is_file() for name in TOKENIZERS):
@@ -73,9 +79,10 @@ def shortcomings(launch: Launch, here: list[Gpu]) -> list[str]:
     told = []
     if not here:
         told.append(
-            f"It wants {needed} NVIDIA GPU{'s' * (needed > 1)}, and nvidia-smi finds none here. "
-            "vLLM for CPUs runs one process: --set tensor-parallel-size=1 "
-            "--set pipeline-parallel-size=1"
+            f"It wants {needed} GPUs, and nvidia-smi finds none here. vLLM for CPUs runs one "
+            "process: --set tensor-parallel-size=1 --set pipeline-parallel-size=1"
+            if needed > 1
+            else "nvidia-smi finds no GPU here: this takes vLLM for CPUs, and small models."
         )
     elif len(here) < needed:
         told.append(

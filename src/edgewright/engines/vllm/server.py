@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import anyio
 import httpcore
 import psutil
 
-from ...domain.errors import EngineError, EngineUnavailableError
-from ..endpoints.http import address
+from ...domain.errors import EngineError, EngineTimeoutError, EngineUnavailableError
+from ..endpoints.client import Client
+from ..endpoints.http import Http, address, blocking
 from ..processes.server_process import Served
 from .hardware import gpus
 from .scenarios import QUIET, Launch
@@ -90,18 +92,19 @@ def installed() -> str:
 def version_at(base: str) -> str:
     """The version of the vLLM server on this machine at the address, "" without one."""
     try:
-        return str(_get(f"{base}/version", "", LOOK)["version"])[:40]
+        return str(_get(f"{base}/version")["version"])[:40]
     except (EngineError, KeyError, TypeError):
         return ""
 
 
-def served_context(endpoint: str, model: str, key: str) -> int:
-    """The tokens that a request to the endpoint may use. Raises EngineError when it is no vLLM, or
-    does not serve the model."""
+def served_context(endpoint: str, model: str, key: str, timeout: float = CONNECT) -> int:
+    """The tokens that a request to the endpoint may use, told within so many seconds. Raises
+    EngineError when it is no vLLM, or does not serve the model."""
     where = address(endpoint, "")
     try:
-        there = {m["id"]: m.get("max_model_len") for m in _get(f"{endpoint}/models", key)["data"]}
-    except (KeyError, TypeError):
+        served = blocking(lambda: _models(endpoint, where, key, timeout))["data"]
+        there = {m["id"]: m.get("max_model_len") for m in served}
+    except (AttributeError, KeyError, TypeError):
         there = {}
     if model not in there:
         raise EngineError(
@@ -116,15 +119,27 @@ def served_context(endpoint: str, model: str, key: str) -> int:
     return int(there[model])
 
 
-def _get(url: str, key: str, timeout: float = CONNECT) -> Any:
-    """The JSON at the address, in so many seconds altogether. Raises EngineUnavailableError."""
-    end = time.monotonic() + timeout
-    limits = dict.fromkeys(("connect", "read", "write"), timeout / 2)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+async def _models(endpoint: str, where: str, key: str, within: float) -> Any:
+    http = Http(endpoint, api_key=key, timeout=within)
+    try:
+        with anyio.fail_after(within):
+            return await Client("", where, http).get("models")
+    except TimeoutError:
+        raise EngineTimeoutError(
+            f"{where} did not say within {within:g} s which models it serves.",
+            hint="Look at the server's log.",
+        ) from None
+    finally:
+        await http.aclose()
+
+
+def _get(url: str) -> Any:
+    """The JSON at the address, if it comes at once. Raises EngineUnavailableError."""
+    end = time.monotonic() + LOOK
+    limits = dict.fromkeys(("connect", "read", "write"), LOOK / 2)
     data = b""
     try:
-        asked: dict[str, Any] = {"headers": headers, "extensions": {"timeout": limits}}
-        with httpcore.stream("GET", url, **asked) as response:
+        with httpcore.stream("GET", url, extensions={"timeout": limits}) as response:
             for part in response.iter_stream():
                 data += part
                 if time.monotonic() > end or len(data) > MOST:
@@ -140,6 +155,5 @@ def _get(url: str, key: str, timeout: float = CONNECT) -> Any:
         ValueError,
     ) as error:
         raise EngineUnavailableError(
-            f"No vLLM server answers at {urlsplit(url).netloc}: {error or type(error).__name__}",
-            hint="Start it (`edgewright engines vllm start MODEL`), or check address and key.",
+            f"Nobody answers at {urlsplit(url).netloc}: {error or type(error).__name__}"
         ) from error
