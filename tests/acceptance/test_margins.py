@@ -17,7 +17,7 @@ from edgewright import Agent, Message
 from edgewright.acting import Actor, Profile
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ROOM = 0.15  # nats; about what they come out apart when they are computed in other batches
 

@@ -15,7 +15,7 @@ from edgewright.domain.message import Message
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from lora import write_adapter
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SEA = "You know the sea. " + "Waves rise and fall on the shore of the bay. " * 20
 NAMES = ("", "terse", "warm")
@@ -124,14 +124,14 @@ async def test_warm_starts_keep_adapters_apart(
     def load() -> LlamaCppEngine:
         return LlamaCppEngine(smollm_path, context=1024, slots=1, adapters=adapters, warm=tmp_path)
 
-    for cached in (0, 128):
+    for warm in (False, True):
         engine = load()
         for name in NAMES:
             odds, usage = await ask(engine, name)
-            assert usage.cached == cached
+            assert usage.cached > 200 if warm else usage.cached == 0
             assert likely(odds) == like(likely(alone[name])), name
         engine.close()
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.kv"))) == 3
     write_adapter(adapters["terse"], seed=9)  # trained anew, under the same name
     engine = load()
     _, usage = await ask(engine, "terse")

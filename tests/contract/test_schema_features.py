@@ -21,7 +21,7 @@ from edgewright.domain.errors import EngineError
 from edgewright.domain.message import Message
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Schema = dict[str, Any]
 

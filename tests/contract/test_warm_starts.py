@@ -121,6 +121,7 @@ async def test_a_request_that_declares_nothing_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_eight_at_once_with_two_prefixes_compute_each_once(
     smollm_path: Path, tmp_path: Path
 ) -> None:
@@ -243,6 +244,7 @@ async def test_cancelling_while_the_prefix_is_computed_frees_the_engine(
         assert len(kept_in(tmp_path)) == 1
 
 
+@pytest.mark.slow
 async def test_more_conversations_than_slots_are_continued_where_they_were(
     smollm_path: Path, tmp_path: Path
 ) -> None:
