@@ -1,8 +1,8 @@
 """The part of a JSON Schema that decoding can be held to, and what is left to the check after it.
 
 The embedded engine's grammar compiler (LLGuidance) takes a schema whole or not at all: one
-keyword that it does not know, and llama.cpp generates free text without a word of it. So nothing
-goes in that tests/contract/test_schema_features.py has not seen enforced.
+keyword that it does not know, and the engine refuses the request. So nothing goes in that
+tests/contract/test_schema_features.py has not seen enforced.
 """
 
 from __future__ import annotations
