@@ -99,7 +99,8 @@ def test(name: str) -> list[str]:
     except Failed as error:
         return [str(error)]
     # vLLM needs half a minute for a start, and longer on a busy machine.
-    pytest = [python, "-m", "pytest", f"--timeout={900 if name == 'vllm' else 300}"]
+    patience = f"--timeout={900 if name == 'vllm' else 300}"
+    pytest = [python, "-m", "pytest", "-m", "slow or not slow", patience]
     asked = {"EDGEWRIGHT_TEST_ENGINE": name, "EDGEWRIGHT_TEST_RESULTS": str(table.RESULTS)}
     failed = []
     try:
