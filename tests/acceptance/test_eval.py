@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = str(Path(__file__).parents[1] / "unit" / "evaluation" / "sample")
 BFCL = ("eval", "bfcl", "--data", SAMPLE)
 SIMPLE = (*BFCL, "--categories", "simple_python")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+pytestmark = pytest.mark.slow
+
 PROBE = ("models", "probe")
 QWEN, SMOLLM = "qwen2.5-coder-0.5b", "smollm2-135m"
 
