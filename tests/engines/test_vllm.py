@@ -337,7 +337,9 @@ FEW = ["--set", "max-model-len=512", "--set", "max-num-seqs=2"]
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """The real command line's `engines vllm start`, in a session of its own."""
-    program = "from edgewright.cli import main; main()"
+    # Even where the tests run in the background, which ignores Ctrl-C.
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hears}; from edgewright.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, "engines", "vllm", "start", *arguments],
         stdout=subprocess.PIPE,
