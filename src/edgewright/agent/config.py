@@ -16,8 +16,9 @@ DEFAULT_MODEL = "qwen2.5-coder-0.5b"
 class Config(BaseModel):
     """An agent's settings; immutable. Raises ConfigError, naming each field that is wrong.
 
-    The model is `model_alias` (a catalog name) or `model_id` (a GGUF file, prompted as ChatML, or
-    the name an endpoint serves it under); with `endpoint` set it is asked there. With
+    The model is `model_alias` (a catalog name) or `model_id` (a GGUF file, prompted as ChatML, a
+    folder of an engine's files, `ollama:NAME`, `foundry:ALIAS`, or the name an endpoint serves it
+    under); with `endpoint` set it is asked there. With
     `model_alias="auto"`, or a `task` in its place ("routing", "code", …), the model is chosen for
     each turn. `adapter` is a LoRA adapter over it, a catalog name or a GGUF file. `resources`
     bounds what the agent's model may take, and `priority` is its place in the queue for memory.

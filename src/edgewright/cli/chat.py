@@ -21,7 +21,13 @@ AgentOption = Annotated[
     str, typer.Option("--agent", help="An agent of yours: path.py:name.", metavar="PATH:NAME")
 ]
 ModelOption = Annotated[
-    str, typer.Option("--model", help="A catalog alias or a .gguf file.", metavar="MODEL")
+    str,
+    typer.Option(
+        "--model",
+        help="A catalog alias, a .gguf file, a folder of an engine's files, ollama:NAME or "
+        "foundry:ALIAS.",
+        metavar="MODEL",
+    ),
 ]
 SessionOption = Annotated[
     str, typer.Option("--session", help="Continue (or begin) the conversation of this name.")
