@@ -13,8 +13,7 @@ from ..domain.message import Message, ToolCall
 from ..domain.tool import ToolSpec
 from . import examples as worked
 from . import python_calls
-from .conversation import DEFAULT_INSTRUCTIONS as DEFAULT_INSTRUCTIONS
-from .conversation import Conversation
+from .conversation import DEFAULT_INSTRUCTIONS, Conversation
 from .describe import Style, described
 
 _CALLS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .errors import EngineError
 from .message import Message, ToolCall
@@ -26,6 +26,18 @@ class Capabilities:
     counts_tokens: bool = False  # `count_tokens` is exact
     keeps_prefixes: bool = False  # what was computed of a beginning is used again; Usage tells
     concurrency: int = 0  # requests answered at once, the others wait; 0 where it is not known
+
+
+# Of an engine that we write prompts for, and whose tokens are held to grammars by LLGuidance.
+GUIDED: Final = Capabilities(
+    schema=True,
+    grammar=True,
+    lark=True,
+    logprobs=True,
+    continues=True,
+    counts_tokens=True,
+    keeps_prefixes=True,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..domain.errors import StorageBusyError
 from ..models.convert import converted_folders, manifest_of
-from ..models.disk import storage_errors
+from ..models.disk import bytes_in, storage_errors
 from ..models.store import Store, home
 from .openvino.model import GRAPH, SOURCE
 
@@ -73,7 +73,7 @@ def _onnx(store: Store) -> Iterator[Made]:
     for folder, name in converted_folders(store):
         manifest = manifest_of(folder) if folder.name == name else None
         model = manifest.alias if manifest else name.removesuffix("-onnx")
-        yield Made(name, "onnx", model, folder, _size(folder), manifest is not None)
+        yield Made(name, "onnx", model, folder, bytes_in(folder), manifest is not None)
 
 
 def _openvino(store: Store) -> Iterator[Made]:
@@ -91,7 +91,7 @@ def _openvino(store: Store) -> Iterator[Made]:
         model = aliases.get(source, source.stem) if source else folder.stem[:12]
         whole = folder.suffix != ".partial" and source is not None and (folder / GRAPH).is_file()
         yield Made(
-            f"{model}-openvino".lower(), "openvino", model, folder, _size(folder), whole, source
+            f"{model}-openvino".lower(), "openvino", model, folder, bytes_in(folder), whole, source
         )
 
 
@@ -120,12 +120,3 @@ def _busy(lock: Path) -> bool:
         return True
     except OSError:  # a folder that is read only
         return False
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(where, name).lstat().st_size
-    return total

@@ -44,7 +44,7 @@ class OpenAIEngine:
         self.model = model
         self.context = context
         where = address(endpoint, EXAMPLE)
-        retries = retries or Retries(seconds=min(20.0, timeout))
+        retries = retries or Retries.within(timeout)
         http = Http(endpoint, api_key=api_key, timeout=timeout, retries=retries)
         self._api = ChatCompletions(model, where, http)
 

@@ -23,7 +23,7 @@ from typing import Final, Literal, get_args
 from ..domain.errors import ConfigError, ConvertError, DiskFullError
 from .card import ModelCard
 from .child import ChildError, lines_of
-from .disk import storage_errors, sync_file, sync_folder, write_whole
+from .disk import bytes_in, storage_errors, sync_file, sync_folder, write_whole
 from .gguf import GGUFHeader, read_header
 from .store import Store
 
@@ -152,7 +152,7 @@ def convert(
                 _install(partial, target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    return Converted(target, manifest, _size(target), seconds=time.monotonic() - began)
+    return Converted(target, manifest, bytes_in(target), seconds=time.monotonic() - began)
 
 
 def _target(card: ModelCard, store: Store) -> Path:
@@ -179,7 +179,7 @@ def _already(target: Path, wanted: tuple[str, str, str]) -> Converted | None:
         return None
     if wanted != (manifest.source_sha256, manifest.precision, manifest.provider):
         return None
-    return Converted(target, manifest, _size(target), already=True)
+    return Converted(target, manifest, bytes_in(target), already=True)
 
 
 def _refuse_odd(card: ModelCard, source: Path, precision: str, provider: str) -> GGUFHeader:
@@ -265,10 +265,6 @@ def _install(partial: Path, target: Path) -> None:
     else:
         partial.replace(target)
     sync_folder(target.parent)
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _sweep(parent: Path) -> None:

@@ -52,6 +52,17 @@ def write_whole(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def bytes_in(folder: Path) -> int:
+    """What the files in the folder, and below it, take on the disk; what a link names is not in
+    it, and what vanishes meanwhile not counted."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(where, name).lstat().st_size
+    return total
+
+
 def sync_file(path: Path) -> None:
     """Makes what was written to the file survive a power cut. Raises OSError."""
     with path.open("rb") as file, contextlib.suppress(PermissionError):  # Windows: opened to read

@@ -134,11 +134,10 @@ class LocalModel:
     def _other_way(
         self, engine: OtherEngine, path: Path, context: int, slots: int, note: str
     ) -> Way:
-        # Its weights, and what it makes of them while it loads; the rest as llama.cpp has it.
+        # Its weights, and what it makes of them while it loads.
         files = [file for file in engine.path.rglob("*") if file.is_file()] or [engine.path]
         weights = sum(file.stat().st_size for file in files)
-        memory = predict(header_of(path), context=context, slots=slots, prompts=0)
-        most = 2 * weights + memory.most - memory.weights
+        most = 2 * weights + self._beside_weights(path, context, slots)
         setup = Setup(
             self.name,
             path=engine.path,
@@ -149,6 +148,11 @@ class LocalModel:
         takes = f"by {engine.name}: weights {megabytes(weights)}, twice while it loads them"
         key = (engine.name, str(engine.path))
         return Way(Option(key, context, most), self.name, partial(engine.open, setup), note, takes)
+
+    def _beside_weights(self, path: Path, context: int, slots: int) -> int:
+        """Bytes that another engine takes for all else: as many as llama.cpp would."""
+        memory = predict(header_of(path), context=context, slots=slots, prompts=0)
+        return memory.most - memory.weights
 
     def _load(
         self, path: Path, context: int, slots: int, adapters: Mapping[str, Path], prompts: int

@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..agent.config import Config
 from ..domain.errors import ConfigError, ModelFileError
-from ..domain.setup import Setup
 from ..models.source import FOUNDRY, OLLAMA
-from ..residency.fit import megabytes
-from ..residency.lease import Way
-from ..residency.local import CONTEXT, Files, LocalModel, OtherEngine
-from ..residency.plan import Option
+from ..residency.local import CONTEXT, Files, LocalModel
 from .files import threads
 
 if TYPE_CHECKING:
@@ -36,22 +32,8 @@ _PROVIDERS: Final = {"onnx": "onnx", "openvino": "openvino"}  # where it need no
 class FolderModel(LocalModel):
     """A model whose file is a folder: only `other` loads it."""
 
-    def _other_way(
-        self, engine: OtherEngine, path: Path, context: int, slots: int, note: str
-    ) -> Way:
-        weights = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        memory = 2 * weights + slots * context * _token_bytes(path)
-        setup = Setup(
-            self.name,
-            path=path,
-            context=context,
-            slots=slots,
-            threads=engine.threads or self.threads(),
-        )
-        takes = f"by {engine.name}: weights {megabytes(weights)}, twice while it loads them"
-        key = (engine.name, str(path))
-        load = partial(engine.open, setup)
-        return Way(Option(key, context, memory), self.name, load, note, takes)
+    def _beside_weights(self, path: Path, context: int, slots: int) -> int:
+        return slots * context * _token_bytes(path)
 
 
 def folder_model(config: Config) -> FolderModel | None:

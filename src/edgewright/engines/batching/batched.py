@@ -10,7 +10,7 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from ...domain.engine import Capabilities, Chunk, Request, Usage, refuse_undeclared
+from ...domain.engine import GUIDED, Capabilities, Chunk, Request, Usage, refuse_undeclared
 from ...domain.errors import (
     ContextOverflowError,
     EdgewrightError,
@@ -24,16 +24,6 @@ from .answer import Answer
 from .batch import Batch, Job, Odds
 from .guide import Guide
 from .sampling import Sampler
-
-CAPABILITIES = Capabilities(
-    schema=True,
-    grammar=True,
-    lark=True,
-    logprobs=True,
-    continues=True,
-    counts_tokens=True,
-    keeps_prefixes=True,
-)
 
 
 class Vocabulary(Protocol):
@@ -52,14 +42,14 @@ class BatchedEngine:
     engine's."""
 
     name: str
-    capabilities = CAPABILITIES
+    capabilities: Capabilities = GUIDED
 
     def __init__(
         self, model: str, context: int, slots: int, batch: Batch, tokenizer: Vocabulary
     ) -> None:
         self.model = model
         self.context = context
-        self.capabilities = replace(CAPABILITIES, concurrency=slots)
+        self.capabilities = replace(GUIDED, concurrency=slots)
         self._batch: Batch | None = batch
         self._tokenizer = tokenizer
         self._guide = Guide(

@@ -12,7 +12,6 @@ from ...domain.errors import EngineResponseError
 from ...domain.message import Message, ToolCall, loads
 from ..chatml import harmless
 from .client import Client
-from .estimate import estimated_tokens as estimated_tokens
 from .http import Http, Refused
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 BUSY = (429, 502, 503, 504)  # statuses that say "not now"
+SECONDS = 20.0  # in which an endpoint is asked again, unless it has less to answer in
 LONGEST = 5.0  # seconds between two tries, unless the server asks for more
 
 
@@ -30,8 +31,13 @@ class Retries:
     """
 
     attempts: int = 4
-    seconds: float = 20.0
+    seconds: float = SECONDS
     pause: float = 0.5
+
+    @classmethod
+    def within(cls, timeout: float) -> Retries:
+        """Those of an endpoint that has `timeout` seconds to say something."""
+        return cls(seconds=min(SECONDS, timeout))
 
     async def __call__(self, send: Callable[[], Awaitable[httpcore.Response]]) -> httpcore.Response:
         """The first answer worth having, or else the last one. Raises what the last `send` did."""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ...domain.errors import EngineUnavailableError, FetchError, UnknownModelError
 from ...models.child import ChildError, be_child, lines_of
+from ...models.disk import bytes_in
 from ...models.progress import Progress, Reporter
 from ...models.store import home
 from ..processes.sealed import sealed_threads
@@ -195,8 +196,7 @@ def _child(question: dict[str, Any]) -> None:
         if question["what"] == "remove":
             for model in models:
                 if question["alias"] in (model.info.id, model.info.alias):
-                    files = [file for file in Path(model.get_path()).rglob("*") if file.is_file()]
-                    size = sum(file.lstat().st_size for file in files)
+                    size = bytes_in(Path(model.get_path()))
                     model.remove_from_cache()
                     _say({"freed": size})
             return

@@ -25,7 +25,8 @@ from ...domain.errors import (
 from ...domain.message import Message
 from ...security.egress import is_loopback
 from ...security.keys import api_key as key_for
-from ..endpoints.chat_completions import ChatCompletions, estimated_tokens
+from ..endpoints.chat_completions import ChatCompletions
+from ..endpoints.estimate import estimated_tokens
 from ..endpoints.http import Http, Refused, TooLong, address, blocking
 from ..endpoints.retries import Retries
 from .lark import lark
@@ -63,7 +64,7 @@ class FoundryService:
         self.alias = ""  # by which the service loaded it
         self.context = context
         self.capabilities = Capabilities()
-        retries = retries or Retries(seconds=min(20.0, timeout))
+        retries = retries or Retries.within(timeout)
         http = Http(f"{self.endpoint}/v1", api_key=api_key, timeout=timeout, retries=retries)
         self.api = _Api(model, where, http)
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...domain.engine import Capabilities, Chunk, Request, Usage, refuse_undeclared
+from ...domain.engine import GUIDED, Chunk, Request, Usage, refuse_undeclared
 from ...domain.errors import ConfigError, EngineError, ModelFileError
 from ...domain.message import Message
 from ...domain.setup import Setup
@@ -36,15 +36,6 @@ from .prefix_files import PrefixFiles
 from .slots import Slot, Slots
 from .warm import Computed, Prefix, Warm
 
-CAPABILITIES = Capabilities(
-    schema=True,
-    grammar=True,
-    lark=True,
-    logprobs=True,
-    continues=True,
-    counts_tokens=True,
-    keeps_prefixes=True,
-)
 MAX_SOCKET_PATH = 103  # bytes; what macOS allows, Linux allows four more
 
 _log = logging.getLogger(__name__)
@@ -95,7 +86,7 @@ class LlamaCppEngine:
         for name, adapter in self.adapters.items():
             _check_adapter(name, adapter, self.model, path)
         self.capabilities = replace(
-            CAPABILITIES, native_tools=native_tools, embeddings=embeddings, concurrency=slots
+            GUIDED, native_tools=native_tools, embeddings=embeddings, concurrency=slots
         )
         # Embedding, the server chooses slots, so what one holds is not known.
         files = _prefix_files(warm) if warm is not None and not embeddings else None

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ...domain.engine import Chunk, Request
+from ...domain.engine import GUIDED, Chunk, Request
 from ...domain.errors import ConfigError, EngineError
 from ...domain.message import Message
 from ...domain.setup import Setup
@@ -29,7 +29,7 @@ from ..machine import cores
 from ..processes.server_process import Served
 from ..processes.supervisor import Supervisor, answered
 from . import server as llama
-from .engine import CAPABILITIES, LlamaCppEngine, _Completions
+from .engine import LlamaCppEngine, _Completions
 from .slots import Slots
 
 KEY: Final = "EDGEWRIGHT_ENGINE_KEY"
@@ -65,7 +65,7 @@ class LlamaServerEngine(LlamaCppEngine):
         self.slots = slots
         self.adapters = {}
         self.capabilities = replace(
-            CAPABILITIES, native_tools=native_tools, embeddings=embeddings, concurrency=slots
+            GUIDED, native_tools=native_tools, embeddings=embeddings, concurrency=slots
         )
         self._slots = Slots(slots)
         self._warm = None

@@ -68,7 +68,7 @@ class OllamaEngine:
             self.endpoint,
             api_key=api_key,
             timeout=timeout,
-            retries=retries or Retries(seconds=min(20.0, timeout)),
+            retries=retries or Retries.within(timeout),
         )
         self._api = OllamaChat(model, where, self._http, context=context, keep_alive=keep_alive)
         self._asked = False

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from ...domain.engine import Capabilities, Chunk, Request, refuse_undeclared
+from ...domain.engine import GUIDED, Chunk, Request, refuse_undeclared
 from ...domain.errors import EngineError, EngineUnavailableError
 from ...domain.message import Message
 from ...domain.setup import Setup
@@ -64,21 +64,12 @@ class VllmEngine:
     ) -> None:
         self.model = model
         self.context = context
-        self.capabilities = Capabilities(
-            schema=True,
-            grammar=True,
-            lark=guidance,
-            logprobs=True,
-            native_tools=native_tools,
-            continues=True,
-            counts_tokens=True,
-            keeps_prefixes=True,
-        )
+        self.capabilities = replace(GUIDED, lark=guidance, native_tools=native_tools)
         self._server = server
         self._timeout = timeout
         self._guidance = guidance
         if server is None:  # one of ours is waited for, and asked again, by its supervisor
-            retries = retries or Retries(seconds=min(20.0, timeout))
+            retries = retries or Retries.within(timeout)
 
         # The key is in here only, and not to be found in what this object has.
         def reach(at: str) -> VllmChat:
