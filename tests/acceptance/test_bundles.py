@@ -117,8 +117,6 @@ from edgewright.models.bundle import export_bundle, import_bundle
 from edgewright.models.catalog import Catalog
 from edgewright.models.store import Store
 
-pytestmark = pytest.mark.slow
-
 def progress(done, total):
     if done > total / 2:
         os.kill(os.getpid(), signal.SIGKILL)
