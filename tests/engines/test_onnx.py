@@ -39,11 +39,14 @@ from edgewright.domain.errors import (
 )
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
+from edgewright.engines.batching.row import Row
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.engines.onnx import OnnxEngine
 from edgewright.engines.onnx.agreement import PIECES, agreement, check_onnx
-from edgewright.engines.onnx.api import Generator
-from edgewright.engines.onnx.model import CONFIG, Folder, Slots, builder_provider, providers
+from edgewright.engines.onnx.folder import CONFIG, Folder, builder_provider, providers
+from edgewright.engines.onnx.generators import Generators
+from edgewright.engines.onnx.session import Session, batches
+from edgewright.engines.onnx.slots import Slots
 from edgewright.models.catalog import Catalog
 from edgewright.models.convert import MANIFEST, Manifest, onnx_folder
 from edgewright.models.store import Store
@@ -226,27 +229,78 @@ async def test_more_requests_than_slots_wait_for_their_turn(engine: OnnxEngine) 
     assert engine.busy == 0
 
 
+@pytest.mark.parametrize("way", [Session, Generators])
 async def test_after_a_failure_nothing_that_was_computed_is_trusted(
-    engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch
+    way: type[Session] | type[Generators],
+    onnx_path: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if way is Generators:
+        monkeypatch.setattr("edgewright.engines.onnx.folder.Caches.of", lambda decoder: None)
+    engine = OnnxEngine(onnx_path, context=256, slots=1)
     before, _ = await answer(engine, Request(HELLO, max_tokens=12))
 
-    def fail(self: Generator, tokens: object) -> None:
+    def fail(self: object, *arguments: object) -> None:
         raise EngineError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Generator, "append", fail)
+        patch.setattr(way, "__call__", fail)
         with pytest.raises(EngineError, match="out of memory"):
             await answer(engine, Request(HELLO, max_tokens=12))
     after, last = await answer(engine, Request(HELLO, max_tokens=12))
     assert after == before
-    assert last.usage is not None and last.usage.cached < last.usage.prompt / 2
+    assert last.usage is not None and last.usage.cached == 0
+    _, last = await answer(engine, Request(HELLO, max_tokens=12))
+    assert last.usage is not None and last.usage.cached == last.usage.prompt - 1
+    engine.close()
 
 
-def test_a_slot_that_holds_the_beginning_is_preferred_to_the_one_unused_longest(
-    engine: OnnxEngine,
+def test_sequences_together_come_out_as_each_alone_and_as_by_the_librarys_generators(
+    onnx_path: Path,  # noqa: F811
 ) -> None:
-    slots: Slots = engine._computed  # type: ignore[assignment]
+    folder = Folder(onnx_path)
+    room = {"context": 64, "slots": 4, "threads": 2}
+    prompts = [[1, 4093, 198, 19556 + n] * (n + 1) for n in range(4)]
+    begun = [Row(prompt, 0, [n], True) for n, prompt in enumerate(prompts)]
+    # Of the third slot nothing, so that the others do not all lie side by side.
+    going_on = [Row([28], len(prompts[n]), [n], True) for n in (3, 0, 1)]
+    two_more = [Row([30, 31], len(prompts[2]), [2], True), Row([30], 4 + 1, [0], False)]
+    together, alone = Session(folder, **room), Session(folder, **room)
+    theirs = Generators(folder, **room)
+    for rows in (begun, going_on, two_more):
+        ours = together(rows)
+        assert len(ours) == sum(row.wanted for row in rows)
+        one_by_one = [logits for row in rows for logits in alone([row])]
+        for mine, single, other in zip(ours, one_by_one, theirs(rows), strict=True):
+            assert mine.shape == (folder.vocabulary,)
+            assert abs(mine - single).max() < 1e-3
+            assert abs(mine - other).max() < 1e-3
+
+
+def test_what_lies_side_by_side_is_one_batch() -> None:
+    def row(slot: int, tokens: int = 1) -> Row:
+        return Row([0] * tokens, 0, [slot], True)
+
+    made = batches([row(3), row(0), row(5), row(1), row(4, tokens=2), row(2)])
+    assert [[row.pages[0] for row in batch] for batch in made] == [[0, 1, 2, 3], [4], [5]]
+
+
+def test_a_graph_that_is_told_more_is_left_to_the_library(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((copied / CONFIG).read_text())
+    assert Folder(copied).caches is not None
+    config["model"]["decoder"]["inputs"]["position_ids"] = "position_ids"
+    (copied / CONFIG).unlink()
+    (copied / CONFIG).write_text(json.dumps(config))
+    assert Folder(copied).caches is None
+    del config["model"]["decoder"]["inputs"]["position_ids"], config["search"]
+    (copied / CONFIG).write_text(json.dumps(config))
+    assert Folder(copied).caches is None
+
+
+def test_a_slot_that_holds_the_beginning_is_preferred_to_the_one_unused_longest() -> None:
+    slots = Slots(lambda rows: [], context=64, slots=2)
     held = slots.take([1, 2, 3, 4], 10)
     assert held is not None
     slots.computed(held, [1, 2, 3, 4])
@@ -258,6 +312,16 @@ def test_a_slot_that_holds_the_beginning_is_preferred_to_the_one_unused_longest(
     assert other is not None and other.pages != [first]
     assert slots.take([1], 10) is None  # both are taken
     slots.give_back(again), slots.give_back(other)
+
+
+def test_a_slot_takes_memory_as_it_is_filled(onnx_path: Path) -> None:  # noqa: F811
+    def resident() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    session = Session(Folder(onnx_path), context=4096, slots=4, threads=2)
+    before = resident()
+    session([Row([198] * 20, 0, [slot], True) for slot in range(4)])
+    assert resident() - before < 40e6  # all four, full, would be 740 MB
 
 
 def test_closing_gives_the_memory_back(onnx_path: Path) -> None:  # noqa: F811

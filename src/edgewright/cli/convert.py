@@ -34,7 +34,7 @@ def convert(
     """
     from ..domain.errors import ConfigError
     from ..engines.onnx.agreement import LEAST, check_onnx
-    from ..engines.onnx.model import builder_provider
+    from ..engines.onnx.folder import builder_provider
     from ..models import convert as models
     from ..models.store import Store
 

@@ -64,7 +64,7 @@ def make_file(engine: Any, model: Model, store: Store, say: Step = lambda what: 
     if "onnx" in engine.formats:
         from ..models.convert import convert
         from .onnx.agreement import check_onnx
-        from .onnx.model import builder_provider
+        from .onnx.folder import builder_provider
 
         say(f"converting {model.name} to ONNX")
         card, hardware = model.card or card_of_file(model.path), builder_provider()

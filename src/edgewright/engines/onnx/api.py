@@ -10,7 +10,6 @@ import ctypes
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,31 +136,3 @@ class Generator:
     def __del__(self) -> None:
         if handle := self.__dict__.pop("_handle", None):
             self._calls.value("OgaDestroyGenerator", None, handle)
-
-
-class Encoder:
-    """The tokenizer beside a model. Raises EngineError."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._calls = model.calls
-        self._lock = threading.Lock()
-        self._handle = self._calls.make("OgaCreateTokenizer", model.handle)
-
-    def __call__(self, text: str) -> list[int]:
-        calls, zero = self._calls, ctypes.c_size_t(0)
-        found = calls.make("OgaCreateSequences")
-        try:
-            # A null byte would end a C string; no tokenizer here has a token for it either way.
-            said = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
-            with self._lock:
-                calls.do("OgaTokenizerEncode", self._handle, said, found)
-            count = calls.value("OgaSequencesGetSequenceCount", ctypes.c_size_t, found, zero)
-            kind = ctypes.POINTER(ctypes.c_int32)
-            return list(calls.value("OgaSequencesGetSequenceData", kind, found, zero)[:count])
-        finally:
-            calls.value("OgaDestroySequences", None, found)
-
-    def __del__(self) -> None:
-        if handle := self.__dict__.pop("_handle", None):
-            self._calls.value("OgaDestroyTokenizer", None, handle)

@@ -15,15 +15,19 @@ from ..batching.batch import Batch
 from ..batching.batched import BatchedEngine
 from ..machine import cores
 from .api import library
-from .model import Folder, Slots, Tokenizer, providers
+from .folder import Folder, providers
+from .generators import Generators
+from .session import Session
+from .slots import Slots
+from .tokenizer import Tokenizer
 
 
 class OnnxEngine(BatchedEngine):
     """The model in the folder `path`, loaded, on the execution provider that it is made for.
 
     `context` is tokens a request, and no more than the model is made for. `slots` requests are
-    answered at once, in turns: they share the processor, and each keeps its cache, which is used
-    again by a prompt that begins the same. More than that wait.
+    answered at once, and each keeps its cache, which is used again by a prompt that begins the
+    same. More than that wait.
     Raises EngineUnavailableError without the library or the hardware, ModelFileError for a folder
     that is not whole, EngineError when loading fails.
     """
@@ -43,10 +47,13 @@ class OnnxEngine(BatchedEngine):
         folder = Folder(Path(path))
         self.provider = folder.provider
         context = min(context, folder.context)
-        computed = Slots(folder, context=context, slots=slots, threads=threads or cores())
-        tokenizer = Tokenizer(folder, computed.model)
+        tokenizer = Tokenizer(folder)
+        room = {"context": context, "slots": slots, "threads": threads or cores()}
+        # Elsewhere than on the CPU the library's own way knows where caches are kept.
+        together = folder.provider == "CPU" and folder.caches is not None
+        compute = Session(folder, **room) if together else Generators(folder, **room)
+        computed = Slots(compute, context=context, slots=slots)
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
-        self._computed: Slots | None = computed
         super().__init__(model or folder.path.name, context, slots, batch, tokenizer)
 
     @classmethod
@@ -73,7 +80,4 @@ class OnnxEngine(BatchedEngine):
         return f"onnxruntime-genai {version}, in process; providers: {', '.join(providers())}"
 
     def _release(self) -> None:
-        computed, self._computed = self._computed, None
         del self._tokenizer, self._guide
-        if computed is not None:
-            computed.close()

@@ -1,0 +1,67 @@
+"""The tokenizer of a folder."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from ...domain.errors import ModelFileError
+from .folder import Folder
+
+
+class Tokenizer:
+    """The tokenizer in `folder`. `tokens` are the bytes of each token, `special` those that are no
+    text, `ends` those that end an answer. Raises ModelFileError."""
+
+    def __init__(self, folder: Folder) -> None:
+        import llguidance
+
+        content = folder.tokenizer
+        try:
+            self._cut = llguidance.LLTokenizer(json.dumps(content)).tokenize_str
+        except ValueError as error:
+            raise ModelFileError(
+                f"The tokenizer of {folder.path} cannot be used: {str(error)[:400]}",
+                hint="Make the folder again: edgewright models convert ALIAS --to onnx",
+            ) from error
+        known: dict[str, int] = content["model"]["vocab"]
+        added = {str(token["content"]): token for token in content.get("added_tokens") or ()}
+        by_bytes = "ByteLevel" in json.dumps(content.get("decoder"))
+        self.tokens = [b""] * folder.vocabulary
+        for text, number in known.items():
+            if number < folder.vocabulary:
+                self.tokens[number] = _byte_level(text) if by_bytes else _sentence_piece(text)
+        for text, token in added.items():
+            if token["id"] < folder.vocabulary:
+                self.tokens[token["id"]] = text.encode()
+        self.special = {token["id"] for token in added.values() if token.get("special")}
+        # Places without a meaning, which fill the vocabulary up.
+        self.special |= {n for n, text in enumerate(self.tokens) if not text}
+        names = [added[name]["id"] for name in ("<|im_end|>", "<|endoftext|>") if name in added]
+        ends = dict.fromkeys([*folder.ends, *names])
+        self.ends = [number for number in ends if 0 <= number < folder.vocabulary]
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, in which control tokens count as such."""
+        return list(self._cut(text.encode("utf-8", "replace").decode()))
+
+
+@cache
+def _bytes_by_letter() -> dict[str, int]:
+    """GPT-2 writes each byte as a letter: printable ones as themselves, the others from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [n for n in range(256) if n not in printable]
+    return {chr(n): n for n in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def _byte_level(text: str) -> bytes:
+    letters = _bytes_by_letter()
+    if any(letter not in letters for letter in text):
+        return text.encode()
+    return bytes(letters[letter] for letter in text)
+
+
+def _sentence_piece(text: str) -> bytes:
+    if len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
+        return bytes([int(text[3:5], 16)])
+    return text.replace("▁", " ").encode()
