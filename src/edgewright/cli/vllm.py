@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -278,7 +279,9 @@ def _detached(name: str, json: bool) -> None:
             time.sleep(0.2)
     except BaseException:  # Ctrl-C, SIGTERM
         child.terminate()
-        child.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(STOPPING)
+        child.kill()  # its server ends with it
         raise
     told = {"name": name, "endpoint": f"{record.address}/v1", "model": record.model}
     if json:

@@ -91,7 +91,11 @@ class Connected:
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
         if self._engine is None:
-            self._engine = await _apart(self._open)
+            opened = await _apart(self._open)
+            if self._engine is None:
+                self._engine = opened
+            else:  # two turns were the first
+                opened.close()
         yield self._engine
 
 

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import BaseModel
 
@@ -25,10 +27,11 @@ from edgewright.domain.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
+from edgewright.domain.setup import Setup
 from edgewright.engines.openai import OpenAIEngine
 from edgewright.runtime import default_sessions
 from edgewright.runtime.line import Line
-from edgewright.runtime.sources import Given
+from edgewright.runtime.sources import Connected, Given
 from faults import Endpoint
 
 
@@ -239,6 +242,38 @@ def test_a_server_that_is_down_when_the_agent_is_made_is_used_when_it_is_up(
     assert isinstance(end, TurnFinished) and end.text == "Back again."
     assert switches(events) == []
     up.close()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_two_turns_open_at_once_is_opened_for_both_and_closed_once() -> None:
+    made: list[Closing] = []
+    both = threading.Barrier(2, timeout=10)
+
+    class Closing(ScriptedEngine):
+        closed = False
+
+        @classmethod
+        def open(cls, setup: Setup) -> Closing:
+            both.wait()
+            made.append(cls([], model=setup.model))
+            return made[-1]
+
+        def close(self) -> None:
+            self.closed = True
+
+    server = Connected(Closing, Setup("m"))
+    had = []
+
+    async def turn() -> None:
+        async with server.lease("", 0, lambda event: None) as engine:
+            had.append(engine)
+
+    async with anyio.create_task_group() as turns:
+        turns.start_soon(turn)
+        turns.start_soon(turn)
+    assert len(made) == 2 and had[0] is had[1]
+    assert [engine.closed for engine in made if engine is not had[0]] == [True]
+    assert not had[0].closed
 
 
 def test_a_fallback_that_is_down_keeps_nobody_from_being_made(endpoint: Any) -> None:
