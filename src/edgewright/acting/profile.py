@@ -49,12 +49,12 @@ class Profile(BaseModel):
     calls: Literal["python", "json", "native"] = "python"
     native: Literal["", "hermes"] = ""
     stop: tuple[str, ...] = ()
-    named: float = 0.5
-    begins: float = 0.075
+    named: float = 0.75
+    begins: float = 0.08
     kind: float = 0.4
-    most_kind: float = 1.25
-    content: float = 1.0
-    first: float = 0.88
+    most_kind: float = 2.3
+    content: float = 0.8
+    first: float = 1.3
     margin: float = 0.3
     more: float = 0.0
     other: float = 2.0
