@@ -7,7 +7,8 @@ grammar, as LLGuidance reads it, in which each argument is held to its own JSON 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from ..domain.message import ToolCall, loads
@@ -52,15 +53,32 @@ def grammar(tool: ToolSpec) -> str:
 
 def read(text: str, tool: ToolSpec) -> dict[str, Any]:
     """The arguments of the call that a line states. Raises ValueError when it states none."""
-    start = f"{tool.name}("
     text = text.strip()
-    if not text.startswith(start) or not text.endswith(")"):
+    if not text.endswith(")"):
+        raise ValueError(f"not a call of {tool.name}: {text[:80]!r}")
+    return {name: value for name, value, _ in _arguments(text[:-1], tool)}
+
+
+def begun(text: str, tool: ToolSpec) -> dict[str, Any]:
+    """The whole arguments of a call that was cut off."""
+    arguments: dict[str, Any] = {}
+    with suppress(ValueError):
+        for name, value, end in _arguments(text, tool):
+            if end < len(text):  # else there may have been more of it, as of a number
+                arguments[name] = value
+    return arguments
+
+
+def _arguments(text: str, tool: ToolSpec) -> Iterator[tuple[str, Any, int]]:
+    """The arguments of a call that lacks its end, each with where it ends in the text. Raises
+    ValueError where there is none."""
+    start = f"{tool.name}("
+    if not text.startswith(start):
         raise ValueError(f"not a call of {tool.name}: {text[:80]!r}")
     decoder, at = json.JSONDecoder(), len(start)
-    arguments: dict[str, Any] = {}
     names = sorted(tool.parameters.get("properties", {}), key=len, reverse=True)
-    while at < len(text) - 1:
-        if arguments:
+    while at < len(text):
+        if at > len(start):
             if not text.startswith(", ", at):
                 raise ValueError("arguments that are not set apart")
             at += 2
@@ -70,11 +88,11 @@ def read(text: str, tool: ToolSpec) -> dict[str, Any]:
         at += len(name) + 1
         try:
             _, end = decoder.raw_decode(text, at)
-            arguments[name] = _floats(loads(text[at:end]), tool.parameters["properties"][name])
+            value = _floats(loads(text[at:end]), tool.parameters["properties"][name])
         except (RecursionError, OverflowError) as error:
             raise ValueError(f"no usable value of {name}: {error}") from None
+        yield name, value, end
         at = end
-    return arguments
 
 
 def written(calls: Iterable[ToolCall]) -> str:

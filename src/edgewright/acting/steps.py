@@ -35,6 +35,7 @@ from .relevance import (
 from .repair import repaired
 
 MOST_CALLS = 12  # in one step
+MOST_ASKED = 6  # arguments that are named in one question
 
 
 class Steps:
@@ -170,7 +171,11 @@ class Steps:
         )
         text, end = await self._model.generate(request)
         if end.finish == "length":
-            raise self._model.cut_off(f"The call of {tool.name}")
+            found = grounded(python_calls.begun(text, tool), tool, talk.said)
+            if not found.missing or "grounding" in self._without:
+                raise self._model.cut_off(f"The call of {tool.name}")
+            # It was about to make up what has to be asked for.
+            return _Found(ToolCall("", tool.name, found.arguments), (), found.missing)
         try:
             arguments = python_calls.read(text, tool)
         except ValueError as error:
@@ -230,11 +235,12 @@ def question(tool: ToolSpec, names: Sequence[str]) -> str:
     """Asks the user for the arguments that nobody stated."""
     properties: dict[str, Any] = tool.parameters.get("properties", {})
     wanted = []
-    for name in names:
+    for name in names[:MOST_ASKED]:
         described = str(properties.get(name, {}).get("description", "")).strip().rstrip(".")
         readable = name.replace("_", " ")
         wanted.append(f"{readable} ({described})" if described else readable)
-    return f"I need to know a little more for that: {', '.join(wanted)}. Can you tell me?"
+    more = f" and {len(names) - MOST_ASKED} more" if len(names) > MOST_ASKED else ""
+    return f"I need to know a little more for that: {', '.join(wanted)}{more}. Can you tell me?"
 
 
 def is_rejection(result: str) -> bool:

@@ -173,6 +173,25 @@ def test_several_calls_are_written_a_line_each() -> None:
     assert python_calls.written(calls) == 'f(x="é")\na.b()\n'
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ('f(a="x", b=12', {"a": "x"}),  # it may have been 123
+        ('f(a="x", b="y"', {"a": "x"}),
+        ('f(a="x", b="y", ', {"a": "x", "b": "y"}),
+        ('f(a="x", b="half of', {"a": "x"}),
+        ('f(a=["x", "y"], b=[1', {"a": ["x", "y"]}),
+        ("f(", {}),
+        ("another(", {}),
+        ("", {}),
+    ],
+)
+def test_of_a_call_that_was_cut_off_the_whole_arguments_are_read(
+    text: str, whole: dict[str, Any]
+) -> None:
+    assert python_calls.begun(text, tool_with(("a", "b"), a={}, b={})) == whole
+
+
 # The grammar. Whether it compiles and holds is for tests/contract/test_python_grammar.py.
 
 

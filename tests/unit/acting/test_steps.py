@@ -9,9 +9,9 @@ import pytest
 from odds import NO, YES, OddsEngine
 from shop import ORDER, TICKET
 
-from edgewright.acting import Action, Actor, Part, Profile
+from edgewright.acting import Action, Actor, Part, Profile, python_calls
 from edgewright.acting.grounding import NOT_SAID
-from edgewright.acting.steps import MOST_CALLS
+from edgewright.acting.steps import MOST_ASKED, MOST_CALLS
 from edgewright.domain.engine import Chunk, Request, TokenLogprob
 from edgewright.domain.errors import EngineResponseError
 from edgewright.domain.message import Message, ToolCall
@@ -391,6 +391,20 @@ async def test_a_call_cut_off_in_the_middle_is_an_error() -> None:
     with pytest.raises(EngineResponseError, match="2 tokens") as caught:
         await act(engine, max_tokens=2)
     assert "max_tokens" in caught.value.hint
+
+
+async def test_a_call_cut_off_while_it_makes_things_up_asks_for_what_it_lacks() -> None:
+    names = [f"p{n}" for n in range(60)]
+    properties = {name: {"type": "string"} for name in names}
+    schema = {"type": "object", "properties": properties, "required": names}
+    form = ToolSpec("form", "Fill in a form.", schema)
+    line = python_calls.line("form", dict.fromkeys(names, "Lima"))
+    engine = OddsEngine(EACH, [f"{line}\n"])
+    action = await act(engine, [SYSTEM, user("Fill it in.")], [form], max_tokens=20)
+    assert action.calls == ()
+    assert action.question.startswith("I need to know a little more for that: p0, p1, p2, ")
+    asked = action.question.count("p")
+    assert asked == MOST_ASKED and f" and {20 - MOST_ASKED} more." in action.question
 
 
 class Blank(OddsEngine):
