@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 MODULE = '''
@@ -137,10 +138,24 @@ class Stuck(Steady):
 
 def install(folder: Path, *names: str) -> Path:
     """Puts the engines of those names into the folder, to be put on PYTHONPATH."""
-    about = folder / "plugs_for_tests-1.0.dist-info"
+    points = {name: f"plugs_for_tests:{name.capitalize()}" for name in names}
+    return _install(folder, "plugs_for_tests", MODULE, points)
+
+
+def install_module(folder: Path, name: str, source: str) -> Path:
+    """Puts an engine of that name into the folder: the class Engine of a module with the source,
+    which comes after Steady's."""
+    return _install(
+        folder, f"{name}_plug", f"{MODULE}\n\n{source}\n", {name: f"{name}_plug:Engine"}
+    )
+
+
+def _install(folder: Path, module: str, source: str, points: Mapping[str, str]) -> Path:
+    about = folder / f"{module}-1.0.dist-info"
     about.mkdir(parents=True)
-    (folder / "plugs_for_tests.py").write_text(MODULE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plugs-for-tests\nVersion: 1.0\n")
-    lines = [f"{name} = plugs_for_tests:{name.capitalize()}" for name in names]
+    (folder / f"{module}.py").write_text(source)
+    package = module.replace("_", "-")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = [f"{name} = {value}" for name, value in points.items()]
     (about / "entry_points.txt").write_text("\n".join(["[edgewright.engines]", *lines]) + "\n")
     return folder

@@ -111,3 +111,23 @@ def test_a_model_whose_file_is_deleted_goes_on_until_it_is_unloaded(
     """)
     assert said[0] == {"same": True}
     assert said[1]["code"] == "model_not_pulled"
+
+
+@pytest.mark.parametrize(("budget", "within"), [("", 24e9), ("400MB", 400e6)])
+def test_the_memory_that_a_choice_is_explained_with_is_what_it_is_loaded_with(
+    budget: str, within: float
+) -> None:
+    chosen, loaded = program(f"""
+        import json
+        from edgewright import Agent, Config, ModelChosen, ModelLoaded, ResourceConfig
+
+        resources = ResourceConfig(max_memory_usage={budget!r} or None)
+        agent = Agent(
+            Config(model_alias="auto", max_tokens=2, offline_mode=True, resources=resources)
+        )
+        for event in agent.stream("Hello"):
+            if isinstance(event, (ModelChosen, ModelLoaded)):
+                print(json.dumps(event.as_dict()))
+    """)
+    assert isinstance(loaded["memory"], int) and loaded["memory"] <= within
+    assert f" {loaded['memory'] / 1e6:.0f} MB of " in str(chosen["reason"])

@@ -140,6 +140,11 @@ def test_killed_in_the_middle(cli: CommandLine, site: CommandLine, bundle: str) 
     assert (cli.folder / bundle).read_bytes() == whole
     killed(cli, "export", "other.bundle")
     assert not (cli.folder / "other.bundle").exists()
+    names = {file.name for file in cli.folder.iterdir()}
+    half = {name for name in names if name.startswith(".exporting-")}
+    assert len(half) == 1, "the second cleared up after the first, and nobody yet after it"
+    cli("models", "export", SMOLLM, "--to", bundle).well()
+    assert {file.name for file in cli.folder.iterdir()} == names - half
 
     killed(site, "import", bundle)
     site.refused("model_not_pulled", "ask", "Hello!", "--model", SMOLLM, "--offline")

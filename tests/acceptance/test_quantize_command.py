@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -29,21 +30,31 @@ def half_written(cli: CommandLine) -> list[Path]:
 def test_a_quantization_is_a_model_to_chat_with(cli: CommandLine) -> None:
     offline = cli.by(*without_network())
     first = offline(*QUANTIZE, "Q8_0,q2_k").well()
-    assert "smollm2-135m-q8_0: 145 MB from 98 MB in " in first.out
+    assert "smollm2-135m-q4_1-q8_0: 145 MB from 98 MB in " in first.out
     assert "in it: Q4_0 52 %, Q8_0 35 %, Q3_K 13 %" in first.out
     assert "180 of 272 tensors have a width that does not divide by 256" in first.out
     assert "edgewright chat --model smollm2-135m-q2_k" in first.out
     assert "quality is lost twice" in first.err
-    assert "edgewright models pull smollm2-135m:Q8_0" in first.err, "made of the whole model"
-    assert made(cli) == ["smollm2-135m-q2_k", "smollm2-135m-q8_0"]
+    assert made(cli) == ["smollm2-135m-q2_k", "smollm2-135m-q4_1-q8_0"]
+
+    # What it advises to take in its place is another file, that is not here.
+    (advised,) = re.findall(r"edgewright models pull (\S+)", first.err)
+    (whole,) = cli("models", "info", advised, "--json").well().events
+    assert (whole["quantization"], whole["here"]) == ("Q8_0", False)
+    (known,) = cli("models", "info", "smollm2-135m", "--json").well().events
+    assert [one for one in known["variants"] if one["here"]] == []
+    (fits,) = cli("fit", "--no-measure", "--json").well().events
+    names = [row["model"] for row in fits["models"]]
+    assert len(names) == len({*names}), "each is listed once"
+    assert {advised, "smollm2-135m-q2_k", "smollm2-135m-q4_1-q8_0"} < {*names}
 
     # What it says is drawn by lot, and this small a model does not always draw sense.
-    assert offline("ask", "--model", "smollm2-135m-q8_0", "Say hello.").well().out.strip()
+    assert offline("ask", "--model", "smollm2-135m-q4_1-q8_0", "Say hello.").well().out.strip()
     (info,) = cli("models", "info", "smollm2-135m:Q2_K", "--json").well().events
     assert (info["alias"], info["file"]["quantization"]) == ("smollm2-135m-q2_k", "Q2_K")
 
     again = cli(*QUANTIZE, "Q8_0").well()
-    assert "smollm2-135m-q8_0 is already here" in again.out and again.seconds < 10
+    assert "smollm2-135m-q4_1-q8_0 is already here" in again.out and again.seconds < 10
 
 
 def test_json_says_what_was_made_and_nothing_else(cli: CommandLine, smollm_path: Path) -> None:
@@ -112,7 +123,7 @@ def test_bench_tables_the_levels_and_removes_what_it_made(cli: CommandLine) -> N
         assert row["memory"] > row["size"] and row["load_seconds"] > 0
         assert row["prefill"] > row["decode"] > 0
         assert row["right"] is None, "this model cannot choose tools"
-    assert made(cli) == ["smollm2-135m-q8_0"], "what was here stays"
+    assert made(cli) == ["smollm2-135m-q4_1-q8_0"], "what was here stays"
 
 
 @pytest.mark.slow
@@ -136,4 +147,4 @@ def test_bench_scores_the_calls_of_a_model_that_can_make_them(cli: CommandLine) 
     assert "cannot choose tools" not in ended.err
     assert ended.out.count(" of 2") == 2, ended.out
     assert "Q4_0    Q4_0 66 %, Q8_0 34 %" in ended.out
-    assert made(cli) == ["qwen2.5-coder-0.5b-q4_0"]
+    assert made(cli) == ["qwen2.5-coder-0.5b-q4_k_m-q4_0"]

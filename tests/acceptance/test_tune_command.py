@@ -11,11 +11,14 @@ from commandline import CommandLine
 
 import plugs
 
+PLUGS = ("steady", "hanging", "absent", "served")
+
 
 @pytest.fixture
 def plugged(cli: CommandLine) -> CommandLine:
-    """With engines of third parties: a quick one, one that hangs, one that is not installed."""
-    cli.env["PYTHONPATH"] = str(plugs.install(cli.folder / "plugs", "steady", "hanging", "absent"))
+    """With engines of third parties: a quick one, one that hangs, one that is not installed, one
+    of servers."""
+    cli.env["PYTHONPATH"] = str(plugs.install(cli.folder / "plugs", *PLUGS))
     return cli
 
 
@@ -54,6 +57,39 @@ def test_for_people_with_a_chart_and_an_engine_that_hangs(plugged: CommandLine) 
     drawn = xml.parse(plugged.folder / "speed.svg").getroot()
     (bar,) = drawn.iter("{http://www.w3.org/2000/svg}rect")
     assert bar.get("class") == "best"
+
+
+@pytest.mark.slow
+def test_when_nothing_could_be_measured_that_is_an_error_and_nothing_is_kept(
+    plugged: CommandLine,
+) -> None:
+    plugged.env["SERVED_AT"] = "http://127.0.0.1:9"
+    ask = ("tune", "smollm2-135m", "--engines")
+    told = plugged.refused("engine_unavailable", *ask, "absent")
+    assert "absent: not installed: absent is not here" in told
+    assert "pip install 'edgewright[absent]'" in told
+    told = plugged.refused("engine_unavailable", *ask, "served,scripted")
+    assert "No served server that runs here has smollm2-135m" in told
+    assert "scripted cannot be opened" in told
+    assert not (plugged.home / "tune").exists()
+
+
+def test_a_chart_that_cannot_be_drawn_is_refused_before_anything_is_measured(
+    plugged: CommandLine,
+) -> None:
+    ask = ("tune", "smollm2-135m", "--engines", "hanging", "--chart")  # that would take minutes
+    for chart in ("nowhere/x.svg", str(plugged.folder), "x" * 300 + ".svg"):
+        told = plugged.refused("config_invalid", *ask, chart)
+        assert "The chart cannot be written to" in told
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_printed_though_the_chart_fails(plugged: CommandLine) -> None:
+    ask = ("tune", "smollm2-135m", "--engines", "steady", "--no-keep", "--json", "--chart")
+    ended = plugged(*ask, "/dev/full")
+    found, failed = ended.events
+    assert ended.status == 1 and found["engines"]["steady"]["decode"] > 0
+    assert failed["error"]["code"] == "disk_full"
 
 
 def test_nothing_to_measure_is_refused(cli: CommandLine) -> None:

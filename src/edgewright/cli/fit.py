@@ -31,7 +31,10 @@ def fit(
         str, typer.Option(metavar="SIZE", help='Such as "4GB"; left out, what is free here.')
     ] = "",
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Time the models that are here.")
+        bool,
+        typer.Option(
+            "--measure/--no-measure", help="Time the models that are here, or go by the last time."
+        ),
     ] = True,
     advice: Annotated[
         bool, typer.Option("--advice", help="Quantization and engine by device instead.")
@@ -86,13 +89,10 @@ def _subjects(model: str) -> list[Subject]:
     if model.endswith(".gguf"):
         return [Subject.of_file(Path(model).expanduser())]
     catalog, store = Catalog.default(), Store()
-    cards = [catalog.get(model)] if model else list(catalog)
-    return [
-        Subject.of_card(one, store.path(one))
-        for card in cards
-        if not card.adapter_of
-        for one in card.all()
-    ]
+    cards = catalog.get(model).all() if model else catalog.all()
+    # By alias, as a card of the user's own may have the name of a quantization.
+    known = {card.alias: catalog.get(card.alias) for card in cards if not card.adapter_of}
+    return [Subject.of_card(card, store.path(card)) for card in known.values()]
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def _rate(speed: Speed, rate: float) -> str:
 
 
 def _mb(size: int | None) -> str:
-    return "?" if size is None else f"{size / 1e6:,.0f}"
+    return "?" if size is None else f"{round(size / 1e6):,}"
 
 
 def _recommend(best: Row | None, quantization: str, device: str) -> None:
@@ -195,6 +195,8 @@ def _recommend(best: Row | None, quantization: str, device: str) -> None:
     said = f"up to {best.largest:,} tokens of context"
     if speed is not None:
         said += f", {_rate(speed, speed.decode)} tokens/s"
+    else:
+        said += ", how fast is not known: no model that is here was timed yet"
     tools = "can" if subject.tools else "cannot"
     output.out.print(
         f"Recommended: [bold]{subject.name}[/bold] ({subject.quantization}; for a {device} "

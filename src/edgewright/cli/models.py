@@ -146,6 +146,7 @@ def info(
     known, path = _known(model)
     if path is not None:
         known["file"] = asdict(read_header(path))
+        known["file"].pop("shapes", None)  # of hundreds of tensors
         known["memory"] = expected(path, context=CONTEXT, slots=SLOTS).most
     known["can_use_tools"], words = tool_use(model)
     if json:
@@ -174,7 +175,10 @@ def _show_fields(fields: dict[str, Any], indent: str = "") -> None:
         if isinstance(value, dict):
             value = ", ".join(f"{name} {part}" for name, part in value.items())
         elif isinstance(value, list | tuple):
-            value = ", ".join(map(str, value))
+            value = ", ".join(
+                " + ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
+                for part in value
+            )
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         if value not in (None, ""):
@@ -207,6 +211,7 @@ def _known(model: str) -> tuple[dict[str, Any], Path | None]:
             **_place(store.find(other)),
         }
         for other in card.all()[1:]
+        if catalog.find(other.alias) == other  # not a model of the user's own of that name
     ]
     return known, found.path if found else None
 

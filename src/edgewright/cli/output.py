@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import warnings
 from typing import Any, TextIO
@@ -31,15 +33,33 @@ out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
-class Mode:
-    """Whether this run speaks JSON; set once by the command."""
+class _Mode:
+    """Whether this run speaks JSON; set once by the command. From then on standard output is for
+    our documents only: what tools and engines' libraries print, goes to standard error."""
 
-    json = False
+    _json = False
+    out: TextIO | None = None  # None: standard output as it is
+
+    @property
+    def json(self) -> bool:
+        return self._json
+
+    @json.setter
+    def json(self, wanted: bool) -> None:
+        self._json = wanted
+        if wanted and self.out is None and sys.stdout is sys.__stdout__:
+            with contextlib.suppress(OSError):  # one of them is closed
+                kept = os.dup(1)
+                os.dup2(2, 1)
+                self.out = os.fdopen(kept, "w", encoding="ascii")
+
+
+Mode = _Mode()
 
 
 def emit(value: Any) -> None:
     """One JSON document on one line."""
-    print(json.dumps(value, ensure_ascii=True, default=str), flush=True)
+    print(json.dumps(value, ensure_ascii=True, default=str), file=Mode.out, flush=True)
 
 
 def tell(error: EdgewrightError) -> None:

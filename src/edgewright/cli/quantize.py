@@ -28,7 +28,8 @@ def quantize(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make smaller files of a model, each a model of its own: SOURCE-q4_0 and so on.
+    """Make smaller files of a model, each a model of its own: SOURCE-q4_0 and so on; or
+    SOURCE-q4_1-q8_0, made of its Q4_1, where the catalog has a Q8_0 of the whole model.
 
     Levels: Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_0, Q4_1, Q4_K_S, Q4_K_M, Q5_0, Q5_1, Q5_K_S, Q5_K_M,
     Q6_K, Q8_0, F16.
@@ -67,6 +68,7 @@ def find_source(name: str) -> tuple[ModelCard, Path]:
 
 def warn_of_loss(card: ModelCard, levels: Sequence[str]) -> None:
     """Says so when the source is quantized itself, and which levels there are made of better."""
+    from ..models.catalog import Catalog
     from ..models.quantize import UNQUANTIZED
 
     if card.quantization in UNQUANTIZED or output.Mode.json:
@@ -75,8 +77,11 @@ def warn_of_loss(card: ModelCard, levels: Sequence[str]) -> None:
         f"[yellow]{card.alias} is quantized already ({card.quantization}): quality is lost twice, "
         "and a larger level brings none back.[/yellow]"
     )
-    if better := [file.quantization for file in card.variants if file.quantization in levels]:
-        names = " ".join(f"{card.alias}:{level}" for level in better)
+    catalog = Catalog.default()
+    ready = [other for other in card.all()[1:] if other.quantization in levels]
+    # Not where a model of the user's own has that name.
+    better = [other.alias for other in ready if catalog.find(other.alias) == other]
+    if names := " ".join(better):
         output.err.print(f"[dim]To be had of the whole model: edgewright models pull {names}[/dim]")
 
 

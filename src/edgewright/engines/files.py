@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def check_makes(engine: Any, name: str) -> None:
 def file_key(path: Path) -> str:
     """What changes when the file, or a file in the folder, does."""
     path = path.resolve()
-    if path.name.startswith("sha256-"):  # in the store: named by what is in it
+    if re.fullmatch(r"sha256-[0-9a-f]{64}", path.name):  # in the store: named by what is in it
         return path.name
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     about = [file.stat() for file in files]
@@ -105,11 +106,11 @@ def _quantizations(engine: Any, model: Model) -> Iterator[Path]:
     yield model.path
     if model.card is None:
         return
-    store, catalog = Store(), Catalog.default()
-    preferred = f"{model.card.alias}-{getattr(engine, 'prefers', '')}".lower()
-    aliases = [card.alias for card in model.card.all()[1:]]
-    for alias in dict.fromkeys([preferred, *aliases]):
-        if (card := catalog.find(alias)) and (path := store.path(card)):
+    store, prefers = Store(), getattr(engine, "prefers", "")
+    others = Catalog.default().quantizations(model.card)
+    for card in sorted(others, key=lambda other: other.quantization != prefers):
+        # Of one that is named by its quantization itself, only what was made of that.
+        if card.alias.startswith(f"{model.card.alias}-") and (path := store.path(card)):
             yield path
 
 

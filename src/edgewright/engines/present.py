@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,9 +19,10 @@ from ..models.advice import Machine, engines
 from ..models.child import ChildError, be_child, lines_of
 from .choice import DEFAULT, Facts, cannot_run, known_as
 from .files import Model, file_for, file_key
-from .plugins import points
+from .plugins import load, ours, points
 
 WITHIN: Final = 20.0  # seconds in which an engine says how it stands
+SOON: Final = 10.0  # the same, while an agent's turn waits for it
 LOOK: Final = 1.0  # seconds for a server's list of models
 
 State = Literal["works", "not installed", "not running", "cannot run here", "does not work"]
@@ -45,11 +47,11 @@ class Standing:
 
 
 def engine_class(name: str) -> Any:
-    """The engine's class. Raises ConfigError for an engine that there is not, and what importing
-    it raises."""
+    """The engine's class. Raises ConfigError for an engine that there is not, and
+    EngineUnavailableError for one that cannot be imported."""
     if name not in points():
         raise ConfigError(f"There is no engine {name!r}.", hint=f"Known: {', '.join(points())}.")
-    return points()[name].load()
+    return load(name)
 
 
 def standings(within: float = WITHIN) -> list[Standing]:
@@ -88,7 +90,7 @@ def main(name: str) -> None:
 def _look(name: str) -> Standing:
     finds = None
     try:
-        engine = engine_class(name)
+        engine = points()[name].load()  # bare: how it fails is asked here
         opens = hasattr(engine, "open") and hasattr(engine, "formats")
         finds = getattr(engine, "discover", None)
         detail = str(engine.status())
@@ -131,8 +133,12 @@ def suited() -> set[str]:
 
 class Present(Mapping[str, Facts]):
     """What `choose_engine` needs to know of each engine and this model. An engine is loaded and
-    asked when it is looked up, and one that fails is not there; gone through are only those that
-    the rules may name."""
+    asked when it is looked up, and one that fails is not there.
+
+    Gone through are only those that the rules may name, and these are of ours. A plug-in is looked
+    up where a profile has it, which somebody has measured; nobody asked for the others, and each
+    could end this process or hold it up. It is asked in a process of its own first.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -147,7 +153,7 @@ class Present(Mapping[str, Facts]):
         return facts
 
     def __iter__(self) -> Iterator[str]:
-        for name in points():
+        for name in filter(ours, points()):
             if (name == DEFAULT or name in self._suited or _finds(name)) and name in self:
                 yield name
 
@@ -158,10 +164,10 @@ class Present(Mapping[str, Facts]):
         return sum(1 for _ in self)
 
     def _ask(self, name: str) -> Facts | None:
+        if name not in points() or not (ours(name) or _is_well(name)):
+            return None
         try:
             engine = engine_class(name)
-            if not hasattr(engine, "open") or not hasattr(engine, "formats"):
-                return None
             status = str(engine.status())
             path = file_for(engine, self._model)
             serves = serving(engine, self._model)
@@ -209,6 +215,12 @@ def _served(address: str) -> list[str]:
         return blocking(look)
     except (EdgewrightError, TimeoutError):
         return []
+
+
+@cache
+def _is_well(name: str) -> bool:
+    """Whether the engine works, asked once in this process."""
+    return standing(name, SOON).works
 
 
 def _finds(name: str) -> bool:

@@ -19,10 +19,11 @@ from types import TracebackType
 from typing import BinaryIO, Final
 
 from ..domain.errors import BundleError, DiskFullError, StorageError
-from .disk import storage_errors, sync_folder
+from .disk import storage_errors, sweep, sync_folder
 
 BLOCK: Final = tarfile.BLOCKSIZE
 END: Final = bytes(2 * BLOCK)
+PARTIAL: Final = ".exporting-"  # then the process's number: what is being written
 _CHUNK: Final = 1 << 20
 
 
@@ -40,14 +41,21 @@ def padding(size: int) -> bytes:
 
 @contextlib.contextmanager
 def replacing(target: Path, room: int) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `target` when all went well, and else goes.
+    """A file to write, which takes the place of `target` when all went well, and else goes. What
+    killed processes left half-written in its folder goes too.
 
     `room` is the bytes it may take. Raises DiskFullError, StorageReadOnlyError, StorageError.
     """
-    scratch = target.with_name(f".{target.name}.{os.getpid()}-{time.monotonic_ns()}")
+    scratch = target.with_name(f"{PARTIAL}{os.getpid()}-{time.monotonic_ns()}")
     with storage_errors(f"the bundle {target}"):
         if target.is_dir():
             raise StorageError(f"{target} is a folder", hint="Name a file to write the bundle to.")
+        if not target.parent.is_dir():
+            raise StorageError(
+                f"there is no folder {target.parent} to write {target.name} to",
+                hint="Make the folder first, or name another.",
+            )
+        sweep(target.parent, PARTIAL)
         try:
             with scratch.open("xb") as out:
                 need_room(target.parent, room)
@@ -62,6 +70,8 @@ def replacing(target: Path, room: int) -> Iterator[BinaryIO]:
                     hint="FAT holds files up to 4 GB: format the disk as exFAT, or make a bundle "
                     "of each model.",
                 ) from error
+            if error.filename == str(scratch):
+                error.filename = str(target)  # the name that was asked for
             raise
         finally:
             with contextlib.suppress(OSError):

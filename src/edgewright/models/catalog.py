@@ -47,6 +47,8 @@ class Catalog:
             for other in card.all()[1:]:
                 if other.alias not in self._cards:  # a card of its own goes before a variant
                     self._add(other.alias, other)
+        for card in cards:  # its default quantization may be named as the others are
+            self._by_name.setdefault(f"{card.alias}-{card.quantization.lower()}", card)
 
     def _add(self, name: str, card: ModelCard) -> None:
         if other := self._by_name.get(name):
@@ -124,6 +126,22 @@ class Catalog:
         """One card for each quantization of each model."""
         cards = {other.alias: other for card in self for other in card.all()}
         return list((cards | self._cards).values())  # a card of its own goes before a variant
+
+    def base(self, card: ModelCard) -> ModelCard:
+        """The model that the card is a quantization of, ready-made or made here, by their aliases:
+        in its default quantization. The card itself where it is none."""
+        before = card.alias.removesuffix(f"-{card.quantization.lower()}")
+        other = self.find(before) if before != card.alias else None
+        if other is None or len(other.alias) >= len(card.alias):
+            return card
+        return self.base(other)
+
+    def quantizations(self, card: ModelCard) -> list[ModelCard]:
+        """All cards of the model that the card is a quantization of, those of its publisher first
+        and then those made here."""
+        base = self.base(card)
+        own = [other for other in self.all() if self.base(other).alias == base.alias]
+        return sorted(own, key=lambda other: other.alias in self._cards and other != base)
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(sorted(self._cards.values(), key=lambda card: card.alias))

@@ -52,6 +52,18 @@ def write_whole(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def sweep(folder: Path, prefix: str) -> None:
+    """Removes the files that killed processes left half-written in the folder: those called
+    `prefix`, then the process's number, then a dash and more."""
+    import psutil
+
+    for file in folder.glob(f"{prefix}*-*"):
+        owner = file.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
 def bytes_in(folder: Path) -> int:
     """What the files in the folder, and below it, take on the disk; what a link names is not in
     it, and what vanishes meanwhile not counted."""

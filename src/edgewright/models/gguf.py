@@ -5,6 +5,7 @@ Read with the standard library only, and with bounds on everything: see `gguf_re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,7 @@ class GGUFHeader:
     sliding_window: int | None = None  # tokens that the layers which have a window look back
     shared_kv_layers: int = 0  # the last layers, which use the cache of an earlier one
     token_embedding: tuple[str, int] = ("", 0)  # type and bytes of the table of the tokens
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)  # of tensors
 
     def kv_heads(self) -> tuple[int, ...]:
         """How many key-value heads each layer has that keeps a cache of its own.
@@ -165,6 +167,7 @@ class _Found:
     parameters: int
     types: dict[str, int]
     embedding: tuple[str, int]
+    shapes: dict[str, tuple[int, ...]]
 
 
 class _Said:
@@ -237,6 +240,7 @@ class _Said:
             sliding_window=self.count("attention.sliding_window"),
             shared_kv_layers=self.count("attention.shared_kv_layers") or 0,
             token_embedding=found.embedding,
+            shapes=found.shapes,
         )
 
 
@@ -244,14 +248,14 @@ def _tensors(reader: Reader, count: int, alignment: int) -> _Found:
     """What is in the file. Raises ModelFileError when data lies past its end, or upon other."""
     parameters, end, embedding = 0, 0, ("", 0)
     types: dict[str, int] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for _ in range(count):
         name = reader.name()
         dims = reader.number("I")
         if dims > MAX_DIMS:
             raise reader.fail(f"tensor {name[:64]!r} has {dims:,} dimensions")
-        elements = 1
-        for _ in range(dims):
-            elements *= reader.number("Q")
+        shapes[name] = tuple(reader.number("Q") for _ in range(dims))
+        elements = math.prod(shapes[name])
         kind, offset = reader.number("I"), reader.number("Q")
         # A type newer than this table takes a bit an element at the least.
         label, block, width = _TENSORS.get(kind, (f"type {kind}", 8, 1))
@@ -267,4 +271,5 @@ def _tensors(reader: Reader, count: int, alignment: int) -> _Found:
         raise reader.fail(f"it is cut off: {missing:,} of {start + end:,} bytes are missing")
     if (together := sum(types.values())) > end:
         raise reader.fail(f"its tensors overlap: {together:,} bytes of them in {end:,}")
-    return _Found(parameters, dict(sorted(types.items(), key=lambda item: -item[1])), embedding)
+    by_size = dict(sorted(types.items(), key=lambda item: -item[1]))
+    return _Found(parameters, by_size, embedding, shapes)

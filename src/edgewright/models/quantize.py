@@ -6,7 +6,6 @@ result is checked before it gets its name, so that whatever is killed, nothing h
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib.util
 import os
@@ -23,7 +22,7 @@ from ..domain.errors import ConfigError, DiskFullError, ModelFileError, Quantize
 from .card import ModelCard
 from .catalog import Catalog, add_card
 from .child import ChildError, lines_of
-from .disk import storage_errors, sync_folder
+from .disk import storage_errors, sweep, sync_folder
 from .gguf import GGUFHeader, read_header
 from .store import Store
 
@@ -36,6 +35,7 @@ OTHER_NAMES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}  # a
 DEFAULT_LEVELS: Final = ("Q2_K", "Q4_0", "Q4_K_M", "Q5_1", "Q5_K_S", "Q5_K_M", "Q8_0")
 UNQUANTIZED: Final = ("F32", "F16", "BF16")
 
+PARTIAL: Final = ".quantizing-"  # then the process's number: what is being written
 _MADE_HERE: Final = "Quantized here from "
 _SLACK: Final = 1 << 20  # bytes by which a file may be larger than expected
 _TENSOR: Final = re.compile(r"\[\s*(\d+)/\s*(\d+)\]")
@@ -111,7 +111,8 @@ def quantize(
     progress: Progress = lambda done, total: None,
 ) -> Quantized:
     """The model of `card`, whose file is `source`, at that level: in the store, or as a file in the
-    folder `out`; and in the user's catalog as ALIAS-LEVEL. What is here already is left as it is.
+    folder `out`; and in the user's catalog as ALIAS-LEVEL, or ALIAS-FROM-LEVEL where its publisher
+    has that level. What is here already is left as it is.
 
     Raises QuantizeError, ModelFileError, DiskFullError, StorageReadOnlyError, ConfigError.
     """
@@ -119,10 +120,13 @@ def quantize(
 
     before = _refuse_odd(card, source)
     origin = card.sha256 or sha256(source)
+    # What is to be had of the whole model must not be hidden by what was made of less.
+    published = any(file.quantization == level for file in card.variants)
+    model = f"{card.alias}-{card.quantization.lower()}" if published else card.alias
     made = card.model_copy(
         update={
-            "alias": f"{card.alias}-{level.lower()}",
-            "names": (f"{card.alias}:{level}",),
+            "alias": f"{model}-{level.lower()}",
+            "names": (f"{model}:{level}",),
             "quantization": level,
             "variants": (),
             "original": None,
@@ -139,8 +143,8 @@ def quantize(
     began = time.monotonic()
     with storage_errors(f"the folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        partial = folder / f".quantizing-{os.getpid()}-{made.alias}.gguf"
+        sweep(folder, PARTIAL)
+        partial = folder / f"{PARTIAL}{os.getpid()}-{made.alias}.gguf"
         try:
             _need_room(card, source, before, level, folder)
             fallbacks = _write(source, partial, level, progress)
@@ -286,14 +290,3 @@ def _installed(
     partial.replace(target)
     sync_folder(target.parent)
     return made, target
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what processes that were killed left half-written."""
-    import psutil
-
-    for file in folder.glob(".quantizing-*-*"):
-        owner = file.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            with contextlib.suppress(OSError):
-                file.unlink()

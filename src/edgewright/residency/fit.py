@@ -9,22 +9,19 @@ import psutil
 
 from ..models.card import ModelCard
 from ..models.gguf import GGUFHeader, read_header
+from . import containers
 from .calibration import Calibration, model_key
 from .memory import Memory, predict
 
 STEP = 256  # tokens; llama.cpp rounds contexts to it
 
 
-def free_memory() -> int:
-    """Bytes this process may still take: what is available, or less under a container's limit."""
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes this process may still take: what is available, or less under a container's limits.
+    `root` is where /proc and /sys are to be read."""
     free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return free
-    return min(free, int(limit) - used) if limit.isdigit() else free
+    left = containers.left(root)
+    return free if left is None else min(free, left)
 
 
 def expected(path: Path, *, context: int, slots: int, embeddings: bool = False) -> Memory:

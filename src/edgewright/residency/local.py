@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,21 @@ import anyio.to_thread
 import psutil
 
 from ..domain.engine import Chunk, Engine, Request
-from ..domain.errors import MemoryBudgetError, ModelNotPulledError
+from ..domain.errors import (
+    EngineError,
+    MemoryBudgetError,
+    ModelError,
+    ModelFileError,
+    ModelNotPulledError,
+)
 from ..domain.event import Event, ModelLoaded
 from ..domain.setup import Setup
 from ..engines.llama_cpp import LlamaCppEngine
+from ..models.adapter import check_adapter
+from .adapters import Adapter
 from .calibration import model_key
 from .fit import expected, header_of, megabytes, observe
+from .folder import token_bytes
 from .lease import Lease, Way
 from .memory import mapped, predict
 from .plan import Option
@@ -27,6 +36,7 @@ from .resources import ResourceConfig
 
 CONTEXT = 4096  # tokens a request may use, unless told otherwise
 SLOTS = 4  # requests the embedded engine batches at once
+LESS_SLOTS = (SLOTS, SLOTS // 2, 1)  # the ways to load a model, the best first
 LEAST_CONTEXT = 2048  # tokens; an agent's prompts do not fit into less
 
 _pristine = True  # nothing was loaded into this process yet
@@ -57,8 +67,9 @@ class LocalModel:
     """The model `name`, to be loaded into this process.
 
     `files` finds its files, and may take its time: it may pull. `context` is tokens a request.
-    `adapters` are the LoRA adapters over it that requests may name; `threads` is asked at each
-    load, and `warm` is the folder for computed prefixes. `other` loads it in place of llama.cpp.
+    `adapter` is the LoRA adapter that requests are to name, and `adapters` gives those of others,
+    which are loaded with it where they can be. `threads` is asked at each load, and `warm` is the
+    folder for computed prefixes. `other` loads it in place of llama.cpp.
     """
 
     name: str
@@ -66,7 +77,8 @@ class LocalModel:
     context: int
     embeddings: bool = False
     native_tools: bool = False
-    adapters: Callable[[], Mapping[str, Path]] = dict
+    adapter: Adapter | None = None
+    adapters: Callable[[], Sequence[Adapter]] = tuple
     threads: Callable[[], int | None] = lambda: None
     warm: Path | None = None
     other: OtherEngine | None = None
@@ -79,13 +91,20 @@ class LocalModel:
 
         Raises ModelError: no file, a file that is no model, MemoryBudgetError when none is within.
         """
-        asked = (resources.max_memory_usage, resources.when_too_large, *sorted(self.adapters()))
+        own = {self.adapter.file(): self.adapter.name} if self.adapter else {}
+        others = {a.path: a.name for a in self.adapters() if a.path and a.path.is_file()}
+        adapters = {name: path for path, name in (others | own).items()}
+        asked = (resources.max_memory_usage, resources.when_too_large, *own.values())
+        asked += tuple(sorted(adapters))
         if asked not in self._known:
-            self._known[asked] = self._ways(resources)
+            self._known[asked] = self._ways(resources, adapters, frozenset(own.values()))
         return self._known[asked]
 
-    def _ways(self, resources: ResourceConfig) -> list[Way]:
+    def _ways(
+        self, resources: ResourceConfig, adapters: Mapping[str, Path], needs: frozenset[str]
+    ) -> list[Way]:
         files = self.files()
+        adapters = self._fitting(files.path, adapters, needs)
         quantizations = [(files.quantization, files.path)]
         if self.other is None:
             quantizations += files.smaller
@@ -95,7 +114,7 @@ class LocalModel:
         ways = []
         for context in contexts:
             for quantization, path in quantizations:
-                for slots in (SLOTS, SLOTS // 2, 1):
+                for slots in LESS_SLOTS:
                     less = []
                     if context < self.context:
                         less.append(f"{context:,} instead of {self.context:,} tokens of context")
@@ -103,7 +122,8 @@ class LocalModel:
                         less.append(f"{quantization} instead of {files.quantization}")
                     if slots < SLOTS:
                         less.append(f"{slots} instead of {SLOTS} requests at once")
-                    ways.append(self._way(path, context, slots, ", ".join(less)))
+                    note = ", ".join(less)
+                    ways.append(self._way(path, context, slots, note, adapters, needs))
         if resources.when_too_large == "refuse":
             ways = ways[:1]
         most = resources.max_memory_usage
@@ -117,19 +137,44 @@ class LocalModel:
             )
         return within
 
-    def _way(self, path: Path, context: int, slots: int, note: str) -> Way:
+    def _fitting(
+        self, path: Path, adapters: Mapping[str, Path], needs: frozenset[str]
+    ) -> dict[str, Path]:
+        """Those that can be loaded with the model in `path`; one that it needs raises
+        ModelFileError where it cannot."""
+        fitting = {}
+        for name, adapter in adapters.items():
+            try:
+                check_adapter(adapter, self.name, path, header_of)
+            except ModelFileError:
+                if name in needs:
+                    raise
+            else:
+                fitting[name] = adapter
+        return fitting
+
+    def _way(
+        self,
+        path: Path,
+        context: int,
+        slots: int,
+        note: str,
+        adapters: Mapping[str, Path],
+        needs: frozenset[str],
+    ) -> Way:
         if self.other is not None:
             return self._other_way(self.other, path, context, slots, note)
-        adapters = dict(self.adapters())
         memory = expected(path, context=context, slots=slots, embeddings=self.embeddings)
-        most = memory.most + sum(adapter.stat().st_size for adapter in adapters.values())
-        key = (str(path), self.embeddings, self.native_tools, tuple(sorted(adapters)))
-        load = partial(self._load, path, context, slots, adapters, memory.prompts)
+        most = memory.most + sum(header_of(adapter).size for adapter in adapters.values())
+        model = (str(path), self.embeddings, self.native_tools)
+        key = (*model, tuple(sorted(adapters)))
+        option = Option(key, context, most, model, frozenset(adapters), needs)
+        load = partial(self._load, path, context, slots, memory.prompts, adapters, needs)
         takes = (
             f"weights {megabytes(memory.weights)}, KV cache {megabytes(memory.cache)} for "
             f"{slots} x {context} tokens"
         )
-        return Way(Option(key, context, most), self.name, load, note, takes)
+        return Way(option, self.name, load, note, takes)
 
     def _other_way(
         self, engine: OtherEngine, path: Path, context: int, slots: int, note: str
@@ -137,7 +182,7 @@ class LocalModel:
         # Its weights, and what it makes of them while it loads.
         files = [file for file in engine.path.rglob("*") if file.is_file()] or [engine.path]
         weights = sum(file.stat().st_size for file in files)
-        most = 2 * weights + self._beside_weights(path, context, slots)
+        most = 2 * weights + self._beside_weights(engine, path, context, slots)
         setup = Setup(
             self.name,
             path=engine.path,
@@ -149,21 +194,48 @@ class LocalModel:
         key = (engine.name, str(engine.path))
         return Way(Option(key, context, most), self.name, partial(engine.open, setup), note, takes)
 
-    def _beside_weights(self, path: Path, context: int, slots: int) -> int:
-        """Bytes that another engine takes for all else: as many as llama.cpp would."""
+    def _beside_weights(self, engine: OtherEngine, path: Path, context: int, slots: int) -> int:
+        """Bytes that another engine takes for all else: of a folder the cache, else as many as
+        llama.cpp would."""
+        if engine.path.is_dir():
+            return slots * context * token_bytes(engine.path)
         memory = predict(header_of(path), context=context, slots=slots, prompts=0)
         return memory.most - memory.weights
 
     def _load(
-        self, path: Path, context: int, slots: int, adapters: Mapping[str, Path], prompts: int
+        self,
+        path: Path,
+        context: int,
+        slots: int,
+        prompts: int,
+        adapters: Mapping[str, Path],
+        needs: frozenset[str],
     ) -> Engine:
-        global _pristine
         if not path.is_file():
             self._known.clear()
-            raise ModelNotPulledError(
-                f"{self.name}: its file {path} is gone.",
-                hint=f"edgewright models pull {self.name}",
-            )
+            raise self._gone(path)
+        try:
+            return self._loaded(path, context, slots, prompts, adapters)
+        except (EngineError, ModelFileError):
+            self._known.clear()
+            if needs == adapters.keys():
+                raise
+        # What is wrong with the adapter of another is not this one's trouble.
+        own = {name: adapter for name, adapter in adapters.items() if name in needs}
+        return self._loaded(path, context, slots, prompts, own)
+
+    def _gone(self, path: Path) -> ModelError:
+        if self.name == str(path):
+            return ModelFileError(f"The file {path} is gone.", hint="Put it back, or name another.")
+        return ModelNotPulledError(
+            f"{self.name}: its file {path} is gone.",
+            hint=f"edgewright models pull {self.name}",
+        )
+
+    def _loaded(
+        self, path: Path, context: int, slots: int, prompts: int, adapters: Mapping[str, Path]
+    ) -> Engine:
+        global _pristine
         LlamaCppEngine.status()  # loads the library, which is not the model's
         before = psutil.Process().memory_info().rss
         engine = LlamaCppEngine(

@@ -20,11 +20,18 @@ SLACK = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to serve a request: a model file with at least `level` tokens of context."""
+    """One way to serve a request: a model file with at least `level` tokens of context.
+
+    `key` is what would be loaded: the model with the adapters `has`. Of these the request `needs`
+    some, and is served as well by the same `model` with more of them, or fewer.
+    """
 
     key: Hashable
     level: int
     memory: int  # bytes, all that it may come to take
+    model: Hashable = None  # None: the key
+    has: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,20 @@ class Resident:
     used: float = 0.0  # when it was last in use
     idle_after: float | None = None  # seconds; None: it may stay
     load_seconds: float = 0.0
+    model: Hashable = None  # as in Option
+    has: frozenset[str] = frozenset()
 
     @property
     def worth(self) -> float:
         """The one with the least is the first to go."""
         return self.used + LOAD_WORTH * self.load_seconds
+
+    def of(self, other: Option | Resident) -> bool:
+        """Whether it is the same model, with whatever adapters."""
+        return (self.model or self.key) == (other.model or other.key)
+
+    def serves(self, option: Option) -> bool:
+        return self.of(option) and self.level >= option.level and self.has >= option.needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Unload:
     key: Hashable
-    why: str  # "room", "idle", "cache" or "budget"
+    why: str  # "room", "twice", "idle", "cache" or "budget"
     ticket: int = field(default=0, compare=False)  # that room is made for
 
 
@@ -150,25 +166,26 @@ class _Plan:
     def _best(self, ticket: Ticket) -> Option | None:
         """The first option that fits when all goes that may go."""
         for option in ticket.options:
-            if option.memory <= self.snapshot.budget - self._fixed(option.key):
+            if option.memory <= self.snapshot.budget - self._fixed(option):
                 return option
         return None
 
-    def _fixed(self, key: Hashable) -> int:
+    def _fixed(self, option: Option) -> int:
         """Bytes of what stays, whoever asks."""
-        return sum(r.memory for r in self.residents.values() if r.pinned and r.key != key)
+        return sum(r.memory for r in self.residents.values() if r.pinned and not r.of(option))
 
     def _most(self, ticket: Ticket) -> int:
-        return max(0, self.snapshot.budget - self._fixed(least(ticket).key))
+        return max(0, self.snapshot.budget - self._fixed(least(ticket)))
 
     def _resident(self, ticket: Ticket, best: Option | None) -> Resident | None:
         """What is in memory, or on its way there, and as good as the best that could be had; or
         nearly: growing it is worth a reload only where there is room to spare."""
         spare = best is not None and best.memory <= (1 - SLACK) * self._most(ticket)
         for option in ticket.options:
-            found = self.residents.get(option.key)
-            if found and found.key not in self.going and found.level >= option.level:
-                return found
+            staying = (r for r in self.residents.values() if r.key not in self.going)
+            found = [r for r in staying if r.serves(option)]
+            if found:  # with the most adapters, so that the others come to their end
+                return max(found, key=lambda r: (r.state != "loading", len(r.has)))
             if option == best and spare:
                 break
         return None
@@ -185,6 +202,11 @@ class _Plan:
             self.blocked = True
             return
         staying = [r for r in self.residents.values() if r.key not in self.going]
+        if lacking := [r for r in staying if r.of(option) and self._idle(r)]:
+            for resident in lacking:  # the model without an adapter: it is not there twice
+                self._unload(resident, "room", ticket.number)
+            self.blocked = True
+            return
         short = option.memory - (self.snapshot.budget - sum(r.memory for r in staying))
         if short > 0:
             free = [r for r in staying if self._may_go(r)]
@@ -193,7 +215,7 @@ class _Plan:
                     self._unload(victim, "room", ticket.number)
                 self.blocked = True
                 return
-            busy = [r for r in staying if not r.pinned and not self._may_go(r)]
+            busy = [r for r in staying if not self._may_go(r) and (r.of(option) or not r.pinned)]
             self._wait_for(ticket, option, enough(busy, short - sum(r.memory for r in free)))
             return
         taken = sum(r.memory for r in self.residents.values())
@@ -219,11 +241,13 @@ class _Plan:
         self.actions.append(Refuse(ticket.number, option.memory, most, busy=True))
 
     def _may_go(self, resident: Resident) -> bool:
+        return self._idle(resident) and not resident.pinned
+
+    def _idle(self, resident: Resident) -> bool:
         return (
             resident.state in ("ready", "leased")
             and resident.key not in self.leased
             and resident.key not in self.going
-            and not resident.pinned
         )
 
     def _unload(self, resident: Resident, why: str, ticket: int = 0) -> None:
@@ -233,6 +257,9 @@ class _Plan:
     def _tidy(self) -> None:
         """What nobody waits for and nobody uses: away with it when it is old, or too much."""
         asked = {o.key for ticket in self.snapshot.waiting for o in ticket.options}
+        for resident in self.residents.values():
+            if self._idle(resident) and self._is_there_twice(resident, asked):
+                self._unload(resident, "twice")
         idle = [r for r in self.residents.values() if self._may_go(r) and r.key not in asked]
         for resident in list(idle):
             since = self.snapshot.now - resident.used
@@ -248,6 +275,27 @@ class _Plan:
             over = sum(r.memory for r in idle) - self.snapshot.cache
             for victim in enough(idle, over) if over > 0 else ():
                 self._unload(victim, "cache")
+
+    def _is_there_twice(self, resident: Resident, asked: set[Hashable]) -> bool:
+        """Whether the model is in memory again, with all that this one has; or again unused, and
+        more lately used."""
+        others = [
+            other
+            for other in self.residents.values()
+            if other.key != resident.key
+            and other.of(resident)
+            and other.state in ("ready", "leased")
+            and other.key not in self.going
+        ]
+        return any(
+            (other.has > resident.has and other.level >= resident.level)
+            or (
+                resident.key not in asked
+                and self._idle(other)
+                and (other.used, repr(other.key)) > (resident.used, repr(resident.key))
+            )
+            for other in others
+        )
 
 
 def enough(residents: Iterable[Resident], short: int, *, all_of_it: bool = False) -> list[Resident]:

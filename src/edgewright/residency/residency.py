@@ -52,6 +52,12 @@ class _Model:
     idle_after: float | None = None
     load_seconds: float = 0.0
 
+    @property
+    def has(self) -> frozenset[str]:
+        """The adapters it has, which may be fewer than it was to have."""
+        intended = self.way.option.has
+        return intended & {*getattr(self.engine, "adapters", ())} if self.engine else intended
+
     def becomes(self, happening: Happening) -> None:
         self.state = after(self.state, happening)
 
@@ -314,6 +320,8 @@ class Residency:
                 used=model.used,
                 idle_after=self._idle_after(model),
                 load_seconds=model.load_seconds,
+                model=model.way.option.model,
+                has=model.has,
             )
             for key, model in self._models.items()
         ]
@@ -393,9 +401,16 @@ class Residency:
 
     def _failed(self, key: Hashable, error: BaseException) -> list[Effect]:
         model = self._models.pop(key, None)
-        if model is not None:
-            model.becomes("failed")
-        hit = [w for w in self._waiting.values() if any(c.option.key == key for c in w.ways)]
+        if model is None:
+            return []
+        model.becomes("failed")
+        # Not those who can do without an adapter that it may have failed for.
+        needs = model.way.option.needs
+        hit = [
+            waiting
+            for waiting in self._waiting.values()
+            if any(c.option.key == key and c.option.needs >= needs for c in waiting.ways)
+        ]
         for waiting in hit:
             del self._waiting[waiting.ticket.number]
         return [partial(_fail, waiting.future, error) for waiting in hit]

@@ -1,9 +1,11 @@
 """How fast a model is on this machine: measured in some seconds where its file is here, else
-predicted from the measured ones."""
+predicted from the measured ones. What was measured is kept in `speeds.json` under the data folder.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import sys
@@ -12,10 +14,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.errors import EngineError
 from ..models.child import ChildError, be_child, lines_of
+from ..models.disk import write_whole
+from ..models.store import home
 
 if TYPE_CHECKING:
     from ..domain.engine import Chunk, Request
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = 512
 ANSWER: Final = 16  # tokens
+KEPT: Final = 256  # models
+MAX_FILE: Final = 1 << 20  # bytes; what we write stays far below
 # About 128 tokens in any vocabulary.
 PROMPT: Final = (
     "The harbour lies open to the north. Every morning the boats leave before the light, and the "
@@ -74,6 +80,52 @@ def measure(path: Path, *, embeddings: bool = False) -> Measured:
         return Measured(Speed(**seen.pop("speed")), **seen)
     except (ChildError, ValueError, TypeError, IndexError) as error:
         raise EngineError(f"the speed of {path} could not be measured: {error}") from error
+
+
+def keep(path: Path, speed: Speed) -> None:
+    """Keeps what was measured of the model in that file, where the disk takes it."""
+    with contextlib.suppress(OSError):
+        known = _kept()
+        known.pop(key := _key(path), None)
+        known[key] = [speed.prefill, speed.decode]
+        said = {"machine": _machine(), "speeds": dict([*known.items()][-KEPT:])}
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_file(), json.dumps(said).encode())
+
+
+def kept(path: Path) -> Speed | None:
+    """What was last measured of that file on this machine."""
+    try:
+        prefill, decode = _kept()[_key(path)]
+        return Speed(float(prefill), float(decode)) if prefill > 0 and decode >= 0 else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _file() -> Path:
+    return home() / "speeds.json"
+
+
+def _key(path: Path) -> str:
+    from ..engines.files import file_key
+
+    return file_key(path)
+
+
+def _kept() -> dict[str, Any]:
+    """By the file's key; nothing where the file is damaged, or another machine's."""
+    try:
+        with _file().open("rb") as file:
+            said = json.loads(file.read(MAX_FILE))
+        return dict(said["speeds"]) if said["machine"] == _machine() else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _machine() -> str:
+    from ..engines.present import machine_key
+
+    return machine_key()
 
 
 def predicted(size: int, parameters: int, known: Sequence[Known]) -> Speed | None:

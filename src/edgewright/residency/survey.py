@@ -13,7 +13,7 @@ from ..models.card import ModelCard
 from ..models.gguf import GGUFHeader
 from .fit import expected, header_of, largest_context, observe
 from .memory import Memory, predict
-from .speed import CONTEXT, Known, Measured, Speed, predicted
+from .speed import CONTEXT, Known, Measured, Speed, keep, kept, predicted
 
 COMFORT: Final = 8.0  # tokens a second: about as fast as people read
 
@@ -130,11 +130,10 @@ def survey(
     """What `available` bytes hold, those that fit first, the largest models first.
 
     `measure` is asked for the speed of each subject whose file is here and that fits; without it
-    nothing is known of speeds.
+    that is what was measured last.
     """
     rows = [_row(subject, available, context, slots) for subject in subjects]
-    if measure is not None:
-        rows = _with_speeds(rows, measure)
+    rows = _with_speeds(rows, measure)
     return sorted(rows, key=lambda row: (not row.fits, -row.subject.parameters, -row.subject.size))
 
 
@@ -159,25 +158,34 @@ def _row(subject: Subject, available: int, context: int, slots: int) -> Row:
     return Row(subject, context, memory, largest, fits=memory.most <= available)
 
 
-def _with_speeds(rows: list[Row], measure: Callable[[Subject], Measured]) -> list[Row]:
-    """The rows with speeds: of those that are here measured, of the others predicted from them.
-    What loading took is kept, to predict memory better."""
+def _with_speeds(rows: list[Row], measure: Callable[[Subject], Measured] | None) -> list[Row]:
+    """The rows with speeds: of those that are here measured, of the others predicted from them."""
     known: list[Known] = []
     done: dict[str, Row] = {}
     for row in rows:
         subject = row.subject
-        if subject.path is None or not row.fits:
+        if subject.path is None:
             continue
         try:
-            seen = measure(subject)
+            timed = measure if row.fits else None
+            speed = _measured(subject, subject.path, timed) if timed else kept(subject.path)
         except EngineError as error:
             done[subject.name] = replace(row, note=str(error))
             continue
-        done[subject.name] = replace(row, speed=seen.speed)
-        observe(subject.path, seen.memory, context=CONTEXT, slots=1, embeddings=subject.embeddings)
+        if speed is None:
+            continue
+        done[subject.name] = replace(row, speed=speed)
         if not subject.embeddings:
-            known.append(Known(subject.size, subject.parameters, seen.speed))
+            known.append(Known(subject.size, subject.parameters, speed))
     return [done.get(row.subject.name) or replace(row, speed=_guess(row, known)) for row in rows]
+
+
+def _measured(subject: Subject, path: Path, measure: Callable[[Subject], Measured]) -> Speed:
+    """How fast it is. That is kept, and so is what loading took, to predict memory better."""
+    seen = measure(subject)
+    observe(path, seen.memory, context=CONTEXT, slots=1, embeddings=subject.embeddings)
+    keep(path, seen.speed)
+    return seen.speed
 
 
 def _guess(row: Row, known: Sequence[Known]) -> Speed | None:
@@ -188,13 +196,16 @@ def _guess(row: Row, known: Sequence[Known]) -> Speed | None:
 def recommend(rows: Sequence[Row], quantization: str) -> Row | None:
     """The row for an agent: of the models that fit and answer comfortably, those that can choose
     tools before others, and those of four bits and more, the largest; of it the quantization
-    nearest to the one advised. Where all are slow, the fastest. None where none fits."""
+    nearest to the one advised. Where all are slow, the fastest. Where no speed is known at all,
+    any is taken for comfortable: `speed` is None. None where none fits."""
     able = [row for row in rows if row.fits and row.subject.chats and not row.subject.embeddings]
+    able = [row for row in able if not row.note]  # what cannot be loaded
     if not able:
         return None
     able = [row for row in able if row.subject.tools] or able
     able = [row for row in able if bits(row.subject.quantization) >= bits("IQ4")] or able
-    fast = [row for row in able if row.speed is None or row.speed.decode >= COMFORT]
+    timed = any(row.speed for row in able)
+    fast = [row for row in able if not timed or (row.speed and row.speed.decode >= COMFORT)]
     if not fast:
         return max(able, key=lambda row: row.speed.decode if row.speed else 0.0)
     return max(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import warnings
 import weakref
@@ -25,8 +26,12 @@ from ..tools import Tool
 from ..tools.toolset import Approval
 from .files import EMBEDDING_MODEL, embedding_card, files_of
 from .line import Line
-from .shared import agents, can_act, default_sessions, models, profile_for
-from .sources import Given, Source, source_for
+from .names import unable
+from .shared import can_act, default_sessions, models, profile_for
+from .sources import Given, Source, in_memory, let_go, source_for
+
+_lock = threading.Lock()
+_open: weakref.WeakSet[Agent] = weakref.WeakSet()  # agents that are not closed
 
 
 class ModelWarning(UserWarning):
@@ -67,7 +72,8 @@ class Agent(BaseAgent):
             else source_for(config, model_endpoint, api_key, in_line=several)
         )
         more = [source_for(fallback, in_line=True) for fallback in config.fallbacks]
-        self._line = Line([self._source, *more], time.monotonic)
+        self._sources = [self._source, *more]
+        self._line = Line(self._sources, time.monotonic)
         super().__init__(
             config,
             supply=self._supply_for,
@@ -79,9 +85,8 @@ class Agent(BaseAgent):
             approval=approval,
         )
         self._may_warn = profile is None
-        model = self._source.model
-        agents[model] += 1
-        self._leaving = weakref.finalize(self, agents.subtract, [model])
+        with _lock:
+            _open.add(self)
 
     @property
     def model(self) -> str:
@@ -90,19 +95,26 @@ class Agent(BaseAgent):
         return self._source.model
 
     def close(self) -> None:
-        """Give the model's memory back, unless another agent uses it. Safe to call twice."""
-        if self._leaving.detach():
-            model = self._source.model
-            agents[model] -= 1
-            if not agents[model]:
-                models().unload_idle(model)
+        """Give back the memory of its models, but for those that another agent uses. Safe to call
+        twice."""
+        with _lock:
+            _open.discard(self)
+            others = {name for agent in _open for name in agent._in_memory()}
+        for source in self._sources:
+            let_go(source)
+        for name in self._in_memory() - others:
+            models().unload_idle(name)
+
+    def _in_memory(self) -> set[str]:
+        return {name for source in self._sources for name in in_memory(source)}
 
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
         async with self._line.supply(text, len(self.tools), emit) as supply:
             if self._may_warn and len(self.tools):
                 self._may_warn = False  # once is enough
-                _warn_if_it_cannot_act(supply.engine.model)
+                model = await anyio.to_thread.run_sync(unable, supply.engine.model)
+                _warn_if_it_cannot_act(model or supply.engine.model)
             if len(self.tools) > HANDFUL:
                 await anyio.to_thread.run_sync(_prefetch_embedding)  # the first that acting needs
             yield supply

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..agent.config import Config
 from ..domain.engine import Engine
-from ..domain.errors import ConfigError, EngineUnavailableError
-from ..engines.plugins import points
+from ..domain.errors import ConfigError, EngineError, EngineUnavailableError
+from ..engines.plugins import load, points
 
 if TYPE_CHECKING:
     from ..domain.setup import Setup
@@ -29,8 +29,8 @@ class EngineClass(Protocol):
 
 
 def engine_class(name: str) -> EngineClass | None:
-    """The engine of that name, ours or a plug-in's; None for "auto". Raises ConfigError,
-    EngineUnavailableError."""
+    """The engine of that name, ours or a plug-in's; None for "auto". One that cannot be loaded
+    says so when it is opened, so that a line can go on with the next. Raises ConfigError."""
     if name == "auto":
         return None
     known = points()
@@ -41,12 +41,27 @@ def engine_class(name: str) -> EngineClass | None:
             hint=f"Did you mean {near[0]!r}?" if near else f"Use one of {sorted(known)}.",
         )
     try:
-        found: EngineClass = known[name].load()
-    except ImportError as error:
-        raise EngineUnavailableError(
-            f"The engine {name} cannot be loaded: {error}", hint="`edgewright doctor` says more."
-        ) from error
+        found: EngineClass = load(name)
+    except EngineError as error:
+        return _Unloaded(name, error)
     return found
+
+
+class _Unloaded:
+    """An engine that cannot be loaded. Like a server it has no formats: it is there to be opened,
+    and how that fails is known."""
+
+    formats: Sequence[str] = ()
+
+    def __init__(self, name: str, error: EngineError) -> None:
+        self.name = name
+        self._said, self._hint = str(error), error.hint
+
+    def open(self, setup: Setup) -> Engine:
+        raise EngineUnavailableError(self._said, hint=self._hint)
+
+    def status(self) -> str:
+        raise EngineUnavailableError(self._said, hint=self._hint)
 
 
 def setup_for(engine: EngineClass, config: Config, endpoint: str, api_key: str) -> Setup:

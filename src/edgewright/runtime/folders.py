@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..agent.config import Config
 from ..domain.errors import ConfigError, ModelFileError
@@ -32,9 +31,6 @@ _PROVIDERS: Final = {"onnx": "onnx", "openvino": "openvino"}  # where it need no
 class FolderModel(LocalModel):
     """A model whose file is a folder: only `other` loads it."""
 
-    def _beside_weights(self, path: Path, context: int, slots: int) -> int:
-        return slots * context * _token_bytes(path)
-
 
 def folder_model(config: Config) -> FolderModel | None:
     """The folder that the configuration names: by its path, or by the alias that Foundry Local has
@@ -51,7 +47,8 @@ def folder_model(config: Config) -> FolderModel | None:
             f"There is no folder {folder}.",
             hint="A model is a catalog alias, a .gguf file, or the path of a folder.",
         )
-    return _model(config, name, lambda: folder)
+    folder = folder.resolve()  # one name for it, however it is spelled
+    return _model(config, str(folder), lambda: folder)
 
 
 def foundry_alias(config: Config) -> str:
@@ -137,25 +134,3 @@ def is_path(name: str) -> bool:
         return True
     # "Qwen/Qwen3-0.6B" is a name, unless there is such a folder here.
     return "/" in name and not Catalog.default().find(name) and Path(name).is_dir()
-
-
-def _token_bytes(folder: Path) -> int:
-    """What a token takes in the cache, in 32-bit numbers; some 100 kB where nothing tells."""
-    try:
-        if (folder / "genai_config.json").is_file():
-            about: dict[str, Any] = _json(folder / "genai_config.json")["model"]["decoder"]
-        else:
-            about = _json(folder / "config.json")
-        heads = int(about["num_attention_heads"])
-        width = int(about.get("head_dim") or about.get("head_size") or about["hidden_size"] / heads)
-        kept = int(about.get("num_key_value_heads") or heads)
-        return 4 * 2 * int(about["num_hidden_layers"]) * kept * width
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        return 100_000
-
-
-def _json(file: Path) -> dict[str, Any]:
-    value = json.loads(file.read_text("utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError(file)
-    return value

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import time
-from collections import Counter
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..acting import Profile
+from ..domain.errors import ConfigError
+from ..residency.adapters import Adapters
 from ..residency.power import PowerWatch
 from ..residency.residency import Residency
 from ..residency.resources import ResourceConfig
+from .names import known_as
 
 if TYPE_CHECKING:
     from ..storage.sessions import Sessions
 
-agents: Counter[str] = Counter()  # by the model they run on
+adapters = Adapters()  # of agents
 
 
 @cache
@@ -30,7 +33,16 @@ def models() -> Residency:
 
 
 def set_resources(resources: ResourceConfig) -> None:
-    """What all models of this process together may take, from now on."""
+    """What all models of this process together may take, from now on. Raises ConfigError for what
+    is no ResourceConfig, UnknownModelError for a pinned model that is not known."""
+    if not isinstance(resources, ResourceConfig):
+        raise ConfigError(
+            f"set_resources takes a ResourceConfig, and was given a {type(resources).__name__}.",
+            hint='set_resources(ResourceConfig(max_memory_usage="4GB"))',
+        )
+    if resources.pinned:
+        pinned = tuple(known_as(name) for name in resources.pinned)
+        resources = resources.model_copy(update={"pinned": pinned})
     models().resources = resources
 
 
@@ -52,12 +64,23 @@ def profile_for(model: str) -> Profile:
 
 
 def profile_file(model: str) -> Path:
-    """Where a probe of the model on this machine keeps what it found."""
+    """Where a probe of the model on this machine keeps what it found: a name that changes with the
+    model's file, so that what was found of one file is never taken for true of another."""
+    from ..engines.files import file_key
     from ..models.catalog import Catalog
-    from ..models.store import home
+    from ..models.store import Store, home
 
     card = Catalog.default().find(model)
-    return home() / "profiles" / f"{card.alias if card else Path(model).stem}.json"
+    path = Store().path(card) if card else Path(model).expanduser()
+    name = card.alias if card else Path(model).stem[:40]
+    if path and path.is_file():
+        known_by = file_key(path)
+    elif card:
+        return home() / "profiles" / f"{name}.json"  # a server may have it
+    else:
+        known_by = model
+    digest = hashlib.sha256(known_by.encode("utf-8", "surrogateescape")).hexdigest()
+    return home() / "profiles" / f"{name}@{digest[:16]}.json"
 
 
 def can_act(model: str) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -18,21 +18,32 @@ import anyio.to_thread
 from ..agent.config import Config
 from ..agent.turn import Emit
 from ..domain.engine import Engine
-from ..domain.errors import ConfigError, EngineError
+from ..domain.errors import ConfigError, EngineError, EngineTimeoutError
 from ..domain.event import EngineSwitched, ModelChosen
 from ..residency.complexity import complexity
 from ..residency.fit import memory_of
 from ..residency.lease import InMemory
-from ..residency.local import CONTEXT, Adapted, LocalModel, OtherEngine, leased, leased_here
+from ..residency.local import (
+    CONTEXT,
+    LESS_SLOTS,
+    Adapted,
+    LocalModel,
+    OtherEngine,
+    leased,
+    leased_here,
+)
 from ..residency.resources import ResourceConfig
 from ..residency.selection import Candidate, Choice, choose
+from .adapters import adapter_of
 from .engines import DEFAULT_ENGINE, EngineClass, engine_class, setup_for
-from .files import adapter_of, base_of, chats, local_model
+from .files import chats, local_model
 from .folders import FolderModel, at_home, check_format, folder_model, provider_of
 from .running import at_a_server
-from .shared import models, power
+from .shared import adapters, models, power
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..domain.setup import Setup
     from ..engines.files import Model
     from ..models.card import ModelCard
@@ -86,12 +97,22 @@ class Connected:
         self.model = setup.model
         self.engine_name = cls.name
         self._open = partial(cls.open, setup)
+        self._within = setup.timeout + 5.0  # what takes its timeout itself, tells it better
         self._engine: Engine | None = None
 
     @contextlib.asynccontextmanager
     async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
         if self._engine is None:
-            opened = await _apart(self._open)
+            try:
+                async with asyncio.timeout(self._within) as limit:
+                    opened = await _apart(self._open)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise EngineTimeoutError(
+                    f"{self.engine_name} was not ready for {self.model} after {self._within:g} s.",
+                    hint="Look whether its server hangs, or raise Config(timeout=…).",
+                ) from error
             if self._engine is None:
                 self._engine = opened
             else:  # two turns were the first
@@ -147,7 +168,11 @@ class Named:
                 name = self.model
                 emit(EngineSwitched(name, other.name, name, DEFAULT_ENGINE, f"{error}"))
                 engine = await stack.enter_async_context(lease(self.local))
-            yield Adapted(engine, self.adapter.name) if self.adapter else engine
+            yield self.adapted(engine)
+
+    def adapted(self, engine: Engine) -> Engine:
+        """The same with the adapter, if there is one."""
+        return Adapted(engine, self.adapter.name) if self.adapter else engine
 
     def chosen(self) -> LocalModel:
         """The model, to be loaded by the engine that the configuration names; with "auto" that is
@@ -216,6 +241,7 @@ class _Chosen:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.model = AUTO
+        self.models: set[str] = set()  # of the turns there were
         self.engine_name = DEFAULT_ENGINE
 
     @contextlib.asynccontextmanager
@@ -223,6 +249,7 @@ class _Chosen:
         choice = await anyio.to_thread.run_sync(self._choose, text, tools)
         emit(ModelChosen(choice.alias, choice.reason))
         self.model = choice.alias
+        self.models.add(choice.alias)
         name = {"model_alias": choice.alias, "model_id": None}
         named = Named(self.config.model_copy(update=name))
         async with named.lease(text, tools, emit) as engine:
@@ -237,7 +264,15 @@ class _Chosen:
         free = models().room()
         if resources.max_memory_usage is not None:
             free = min(free, resources.max_memory_usage)
-        candidates = [_candidate(card, catalog, there) for card in catalog.all() if chats(card)]
+        needs = partial(
+            _memory,
+            context=self.config.context or CONTEXT,
+            free=free,
+            # As the ways to load it will be tried.
+            ways=LESS_SLOTS if resources.when_too_large != "refuse" else LESS_SLOTS[:1],
+        )
+        cards = [card for card in catalog.all() if chats(card)]
+        candidates = [_candidate(card, catalog, there, needs) for card in cards]
         able_here = any(c.here and (c.tools or not tools) for c in candidates)
         return choose(
             candidates,
@@ -253,31 +288,46 @@ class _Chosen:
         )
 
 
-def _candidate(card: ModelCard, catalog: Catalog, there: Mapping[str, InMemory]) -> Candidate:
+def _candidate(
+    card: ModelCard,
+    catalog: Catalog,
+    there: Mapping[str, InMemory],
+    needs: Callable[[ModelCard, Path | None], int],
+) -> Candidate:
     from ..models.store import Store
-    from ..residency.memory import predict
 
     path = Store().path(card)
     resident = there.get(card.alias)
-    context = min(CONTEXT, card.context)
-    if resident:
-        memory = resident.memory
-    elif path:
-        memory = memory_of(path, context=context, slots=1)
-    elif card.shape:
-        memory = predict(card, context=context, slots=1).most
-    else:
-        memory = 2 * card.expected_size
     return Candidate(
         card.alias,
         card.tier,
-        memory,
+        resident.memory if resident else needs(card, path),
         tasks=card.tasks,
         tools=card.tools,
         resident=resident is not None,
         here=path is not None,
-        coarser=card.expected_size < catalog.get(base_of(card, catalog)).expected_size,
+        coarser=card.expected_size < catalog.base(card).expected_size,
     )
+
+
+def _memory(
+    card: ModelCard, path: Path | None, *, context: int, free: int, ways: Sequence[int]
+) -> int:
+    """Bytes that the model would take, loaded for as many of the numbers of requests at once in
+    `ways` as are within `free` bytes; for the last, where none is."""
+    from ..residency.memory import predict
+
+    context = min(context, card.context)
+    for slots in ways:
+        if path:
+            memory = memory_of(path, context=context, slots=slots)
+        elif card.shape:
+            memory = predict(card, context=context, slots=slots).most
+        else:
+            memory = 2 * card.expected_size
+        if memory <= free:
+            break
+    return memory
 
 
 def source_for(
@@ -301,8 +351,29 @@ def source_for(
         return Connected(engine, setup) if in_line else Given(engine.open(setup))
     named = config.model_id or config.model_alias
     if named == AUTO or (config.task and not named):
+        if config.adapter:
+            raise ConfigError(
+                "An adapter is over one model; here the model is chosen for each turn.",
+                hint="Name the model: Config(model_alias=…, adapter=…).",
+            )
         return _Chosen(config)
     return Named(config, native_tools)
+
+
+def in_memory(source: Source) -> set[str]:
+    """The models of this process that it runs on, or has run on where that changes."""
+    match source:
+        case Named():
+            return {source.model}
+        case _Chosen():
+            return set(source.models)  # it may grow while it is looked at
+    return set()
+
+
+def let_go(source: Source) -> None:
+    """Its agent is closed: no model needs to be loaded with its adapter for others any more."""
+    if isinstance(source, Named) and source.adapter:
+        adapters.remove(source.adapter)
 
 
 @contextlib.contextmanager
@@ -321,7 +392,7 @@ def open_engine(
     if not isinstance(source, Named):
         raise ConfigError("Here the model has to be named.", hint="Give Config(model_alias=…).")
     with leased_here(source.chosen(), models(), patience=config.timeout) as engine:
-        yield engine
+        yield source.adapted(engine)
 
 
 async def _apart(work: Callable[[], Engine]) -> Engine:

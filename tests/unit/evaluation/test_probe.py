@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,24 @@ from edgewright.domain.message import ToolCall
 from edgewright.evaluation import probe
 from edgewright.evaluation.cases import Case
 from edgewright.evaluation.probe import Measured, Probe, Probed, best_of, cases, ways
+from edgewright.models.card import ModelCard
+from edgewright.models.catalog import add_card
+from edgewright.models.store import Store
 from edgewright.runtime import can_act, profile_file, profile_for
 
 QWEN, SMOLLM = "qwen2.5-coder-0.5b", "smollm2-135m"
+CARD = ModelCard(
+    alias="mine",
+    family="qwen2",
+    parameters=1000,
+    quantization="F16",
+    licence="mit",
+    size=1,
+    sha256="0" * 64,
+    context=512,
+    tools=True,
+    template="chatml",
+)
 PLAIN = Profile(named=0.0, begins=0.0, kind=0.0, content=0.0, first=1.0)  # the odds, as they are
 
 
@@ -255,12 +271,59 @@ def test_what_a_probe_finds_decides_for_a_model_that_the_catalog_does_not_know(
 
     found = Probe(model, quick=True).run(lambda *_: None, Reads("", knows=8))
     assert found.sha256.startswith("9a129038")
-    assert profile_file(found.model).name == "mine.json"
-    found.keep()
+    assert found.keep() == profile_file(found.model)
     assert can_act(model) is True
 
     Probe(model, quick=True).run(lambda *_: None, Reads("nowhere", knows=3)).keep()
     assert can_act(model) is False
+
+
+def test_what_was_found_of_a_file_is_not_taken_for_another_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, named = (tmp_path / folder / "model.gguf" for folder in "abc")
+    like_an_alias = tmp_path / f"{QWEN}.gguf"
+    for number, file in enumerate((one, other, like_an_alias)):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(number))
+    named.parent.mkdir()
+    named.symlink_to(one)
+
+    Probe(str(one), quick=True).run(lambda *_: None, Reads("nowhere", knows=3)).keep()
+    assert can_act(str(one)) is can_act(str(named)) is False
+    monkeypatch.chdir(one.parent)
+    assert can_act("model.gguf") is False, "the same file by a shorter name"
+    assert can_act(str(other)) is None
+    assert can_act("model") is None, "a server's model of that name"
+
+    Probe(QWEN, quick=True).run(lambda *_: None, Reads("nowhere", knows=0)).keep()
+    assert can_act(QWEN) is False
+    assert can_act(str(like_an_alias)) is None
+    assert profile_for(str(like_an_alias)) == Profile.of("")
+
+
+def test_what_was_found_of_a_file_goes_when_another_takes_its_place(tmp_path: Path) -> None:
+    model = tmp_path / "mine.gguf"
+    model.write_bytes(b"weights")
+    Probe(str(model), quick=True).run(lambda *_: None, Reads("", knows=8)).keep()
+    assert can_act(str(model)) is True
+    model.write_bytes(b"others!")
+    os.utime(model, ns=(1, 1))
+    assert can_act(str(model)) is None
+
+
+def test_what_was_found_of_an_alias_is_of_the_file_that_it_had(tmp_path: Path) -> None:
+    store = Store()
+    for text, acts in ((b"first", True), (b"second", False)):
+        file = tmp_path / "file"
+        file.write_bytes(text)
+        card = CARD.model_copy(update={"size": len(text), "sha256": sha256(text).hexdigest()})
+        store.add(card, file, "here")
+        add_card(card)
+        assert can_act("mine") is True, "as the card has it"
+        knows = 8 if acts else 0
+        Probe("mine", quick=True).run(lambda *_: None, Reads("nowhere", knows)).keep()
+        assert can_act("mine") is acts
 
 
 def test_the_catalogs_no_stands_whatever_sixteen_cases_say() -> None:

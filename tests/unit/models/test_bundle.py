@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from edgewright.domain.errors import (
     StorageError,
     StorageReadOnlyError,
 )
+from edgewright.models import archive
 from edgewright.models.bundle import Imported, export_bundle, import_bundle
 from edgewright.models.card import ModelCard
 from edgewright.models.catalog import Catalog
@@ -233,8 +235,32 @@ def test_an_export_interrupted_leaves_what_was_there(carrier: Carrier) -> None:
 
 def test_an_export_to_where_nothing_can_be_written_says_so(carrier: Carrier) -> None:
     for target in (carrier.folder, carrier.folder / "none" / "b", carrier.folder / "given" / "b"):
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError) as caught:
             export_bundle([carrier.one], target, carrier.source)
+        assert str(target.parent) in str(caught.value) and caught.value.hint
+        assert ".exporting" not in str(caught.value), "only names that were asked for"
+
+
+def test_an_export_that_cannot_be_written_names_what_was_asked_for(carrier: Carrier) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(next(carrier.bundle.parent.iterdir())))
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StorageReadOnlyError) as caught:
+        patch.setattr(Path, "replace", fail)
+        carrier.export()
+    assert f"denied: '{carrier.bundle}'" in str(caught.value)
+
+
+def test_an_export_clears_away_what_killed_ones_left_and_nothing_else(carrier: Carrier) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folder = carrier.bundle.parent
+    left = folder / f"{archive.PARTIAL}{ended.pid}-7"
+    kept = [folder / f"{archive.PARTIAL}{os.getpid()}-7", folder / f"{archive.PARTIAL}notes-1"]
+    for file in (left, *kept):
+        file.write_bytes(b"half")
+    carrier.export()
+    assert sorted(folder.iterdir()) == sorted([carrier.bundle, *kept])
 
 
 def test_an_import_interrupted_leaves_nothing(carrier: Carrier) -> None:

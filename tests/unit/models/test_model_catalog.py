@@ -72,6 +72,10 @@ def test_a_quantization_is_found_by_its_alias_and_after_a_colon() -> None:
     assert (q8.alias, q8.quantization) == ("qwen2.5-coder-0.5b-q8_0", "Q8_0")
     assert catalog.get("Qwen2.5-Coder-0.5B-q8_0") == q8
     assert catalog.get("qwen2.5-coder:0.5b:q8_0") == q8
+    default = catalog.get("qwen2.5-coder-0.5b")
+    assert default == catalog.get("qwen2.5-coder-0.5b-q4_k_m") == catalog.base(q8)
+    assert catalog.base(default) == default
+    assert {card.alias for card in catalog.quantizations(q8)} == {c.alias for c in default.all()}
     assert catalog.get("qwen2.5-coder-0.5b:q4_k_m") is catalog.get("qwen2.5-coder-0.5b")
     assert catalog.find("qwen2.5-coder-0.5b:Q7_7") is None
     with pytest.raises(UnknownModelError, match=r"0\.5b is to be had as Q4_K_M, .*Q8_0"):

@@ -97,8 +97,10 @@ def test_each_level_is_a_model_of_its_own(
     assert seen[0] == (1, 272) and seen[-1] == (272, 272)
     assert seen == sorted(seen)
 
-    card = Catalog.default().get(f"smollm2-135m-{level.lower()}")
-    assert card == made.card == Catalog.default().get(f"SmolLM2-135M:{level}")
+    # The catalog has a Q4_K_M and a Q8_0 of the whole model.
+    model = "smollm2-135m-q4_1" if level in ("Q4_K_M", "Q8_0") else "smollm2-135m"
+    card = Catalog.default().get(f"{model}-{level.lower()}")
+    assert card == made.card == Catalog.default().get(f"{model}:{level}".upper())
     assert store.path(card) == made.path
     assert card.size == made.path.stat().st_size
     assert card.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
@@ -136,11 +138,27 @@ def test_what_is_here_is_left_as_it_is(store: Store, smollm: ModelCard, smollm_p
 def test_a_name_that_is_another_models_is_refused(
     store: Store, smollm: ModelCard, smollm_path: Path
 ) -> None:
-    made = quantize(smollm, smollm_path, "Q8_0", store)
+    made = quantize(smollm, smollm_path, "Q5_1", store)
     other = smollm.model_copy(update={"sha256": made.card.sha256, "quantization": "F16"})
     with pytest.raises(QuantizeError, match="made from another file") as caught:
-        quantize(other, made.path, "Q8_0", store)
-    assert caught.value.hint == "edgewright models remove smollm2-135m-q8_0"
+        quantize(other, made.path, "Q5_1", store)
+    assert caught.value.hint == "edgewright models remove smollm2-135m-q5_1"
+
+
+def test_what_is_made_here_does_not_hide_what_can_be_had_of_the_whole_model(
+    store: Store, smollm: ModelCard, smollm_path: Path
+) -> None:
+    published = Catalog.default().get("smollm2-135m:Q8_0")
+    made = quantize(smollm, smollm_path, "Q8_0", store)
+
+    catalog = Catalog.default()
+    for name in ("smollm2-135m:Q8_0", "smollm2-135m-q8_0"):
+        assert catalog.get(name) == published
+    assert store.path(published) is None, "a pull still has it to fetch"
+    assert made.card.alias == "smollm2-135m-q4_1-q8_0"
+    assert catalog.base(made.card) == catalog.base(published) == smollm
+    own = [card.alias for card in catalog.quantizations(smollm)]
+    assert own == ["smollm2-135m", *(c.alias for c in smollm.all()[1:]), made.card.alias]
 
 
 def test_a_file_of_ones_own_can_be_quantized_into_a_folder(

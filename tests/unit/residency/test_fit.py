@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ import pytest
 from crafted import LLAMA, gguf
 
 from edgewright.domain.errors import EngineError, ModelFileError
+from edgewright.engines.files import file_key
+from edgewright.engines.present import machine_key
 from edgewright.models.advice import DEVICES, ENGINES, GB, Machine, device, engines
 from edgewright.models.catalog import Catalog
 from edgewright.models.gguf import read_header
+from edgewright.models.store import home
 from edgewright.residency import fit
 from edgewright.residency.calibration import Calibration
 from edgewright.residency.memory import predict
-from edgewright.residency.speed import Known, Measured, Speed, measure, predicted
+from edgewright.residency.speed import Known, Measured, Speed, keep, kept, measure, predicted
 from edgewright.residency.survey import Row, Subject, recommend, survey
 
 TINY: dict[str, Any] = {**LLAMA, "llama.feed_forward_length": 128}
@@ -132,9 +136,64 @@ def test_a_survey_measures_what_is_here_and_predicts_the_rest(tiny: Path) -> Non
     assert [seen.took - seen.predicted for seen in Calibration().observed()] == [500]
 
 
-def test_without_measuring_nothing_is_known_of_speed(tiny: Path) -> None:
-    rows = survey([Subject.of_file(tiny)], available=GB, context=512, slots=1)
-    assert [row.speed for row in rows] == [None]
+def timed_at(decode: float) -> Callable[[Subject], Measured]:
+    return lambda _: Measured(Speed(100.0, decode), 1.0, 1, 1)
+
+
+def test_without_measuring_a_model_is_as_fast_as_when_it_was_measured(tiny: Path) -> None:
+    def speeds() -> list[Speed | None]:
+        subjects = [Subject.of_file(tiny), subject("phi-4-mini")]
+        rows = survey(subjects, available=8 * GB, context=512, slots=1)
+        return [row.speed for row in sorted(rows, key=lambda row: row.subject.parameters)]
+
+    assert speeds() == [None, None]
+    for decode in (20.0, 30.0):
+        survey(
+            [Subject.of_file(tiny)], available=GB, context=512, slots=1, measure=timed_at(decode)
+        )
+    kept, guess = speeds()
+    assert kept == Speed(100.0, 30.0)
+    assert guess is not None and not guess.measured and 0 < guess.decode < 30.0
+
+    tiny.write_bytes(gguf({**TINY, "llama.block_count": 40}))
+    assert speeds() == [None, None], "another file"
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", '{"machine": 1}', '{"machine": "MINE", "speeds": {"KEY": ["a", 1]}}']
+)
+def test_speeds_that_cannot_be_read_are_not_known(tiny: Path, damaged: str) -> None:
+    text = damaged.replace("MINE", machine_key()).replace("KEY", file_key(tiny))
+    (home() / "speeds.json").write_text(text)
+    assert kept(tiny) is None
+    keep(tiny, Speed(2.0, 1.0))
+    assert kept(tiny) == Speed(2.0, 1.0)
+
+
+def test_speeds_of_another_machine_are_not_this_ones(tiny: Path) -> None:
+    keep(tiny, Speed(2.0, 1.0))
+    file = home() / "speeds.json"
+    file.write_text(file.read_text().replace(machine_key(), "another, 64 cores"))
+    assert kept(tiny) is None
+
+
+def test_what_is_known_to_be_slow_is_not_recommended_without_measuring(tiny: Path) -> None:
+    keep(tiny, Speed(100.0, 20.0))
+    here = subject("qwen2.5-coder-0.5b", path=tiny)
+    rows = survey([here, subject("qwen3-8b")], available=64 * GB, context=512, slots=1)
+    slow = next(row for row in rows if row.subject.name == "qwen3-8b")
+    assert slow.fits and slow.speed is not None and slow.speed.decode < 8
+    best = recommend(rows, "Q5_K")
+    assert best is not None and best.subject.name == "qwen2.5-coder-0.5b"
+
+
+def test_what_could_not_be_loaded_is_not_recommended(tiny: Path) -> None:
+    def fails(_: Subject) -> Measured:
+        raise EngineError("unknown architecture")
+
+    here = subject("qwen2.5-coder-0.5b", path=tiny)
+    rows = survey([here], available=GB, context=512, slots=1, measure=fails)
+    assert recommend(rows, "Q5_K") is None
 
 
 def test_one_that_cannot_be_measured_does_not_hide_the_others(tiny: Path) -> None:

@@ -156,6 +156,71 @@ def test_what_is_in_memory_serves_even_where_it_would_no_longer_fit() -> None:
     assert decided(wants("a", 10), there=[ready("a", 10)], budget=5) == [Grant(1, "a")]
 
 
+# Adapters over one model
+
+
+def over(*has: str, needs: str = "", memory: int = 10) -> Option:
+    """The model m with those adapters, of which the request needs one."""
+    return Option(f"m+{''.join(has)}", 4096, memory, "m", frozenset(has), frozenset(needs))
+
+
+def with_adapters(*has: str, memory: int = 10, **of: object) -> Resident:
+    return ready(f"m+{''.join(has)}", memory, model="m", has=frozenset(has), **of)
+
+
+def in_use(resident: Resident) -> Resident:
+    return replace(resident, state="leased", leases=1)
+
+
+def test_a_model_with_more_adapters_than_needed_serves() -> None:
+    there = [with_adapters("a", "b")]
+    for option in (over(), over("a", needs="a"), over("b", needs="b")):
+        assert decided(Ticket(1, (option,)), there=there) == [Grant(1, "m+ab")]
+
+
+def test_a_model_without_the_adapter_that_nobody_uses_goes_before_it_is_loaded_again() -> None:
+    ticket = Ticket(1, (over("a", needs="a"),))
+    assert decided(ticket, there=[with_adapters()], budget=100) == [Unload("m+", "room")]
+    pinned = with_adapters(pinned=True)
+    assert decided(ticket, there=[pinned], budget=15) == [Unload("m+", "room")]
+
+
+def test_beside_one_in_use_the_model_is_loaded_with_the_adapter_where_there_is_room() -> None:
+    wanted = over("a", needs="a")
+    there = [in_use(with_adapters())]
+    assert decided(Ticket(1, (wanted,)), there=there) == [Load(wanted, 1)]
+    assert decided(Ticket(1, (wanted,)), there=there, budget=15) == []
+    within = Ticket(1, (wanted,), patient=False)
+    assert decided(within, there=there, budget=15) == [Refuse(1, needed=10, most=5, busy=True)]
+
+
+def test_nobody_keeps_the_one_busy_that_has_to_go_for_the_one_with_the_adapter() -> None:
+    ahead, behind = Ticket(1, (over("a", needs="a"),)), Ticket(2, (over(),))
+    assert decided(ahead, behind, there=[in_use(with_adapters())], budget=15) == []
+
+
+def test_new_turns_go_to_the_one_with_the_most_adapters_so_that_the_others_end() -> None:
+    there = [with_adapters(), with_adapters("a"), in_use(with_adapters("a", "b"))]
+    assert decided(Ticket(1, (over(),)), there=there, budget=100)[0] == Grant(1, "m+ab")
+    loading = replace(with_adapters("a"), state="loading")
+    there = [in_use(with_adapters()), loading]
+    assert decided(Ticket(1, (over(),)), there=there, budget=100) == [Grant(1, "m+")]
+
+
+def test_what_another_has_all_of_goes_at_its_last_release_pinned_or_not() -> None:
+    for pinned in (False, True):
+        old, new = with_adapters(pinned=pinned), with_adapters("a", pinned=pinned)
+        there = [in_use(old), new]
+        assert decided(there=there, budget=100) == []
+        assert decided(there=[old, in_use(new)], budget=100) == [Unload("m+", "twice")]
+        assert decided(there=[old, replace(new, state="loading")], budget=100) == []
+
+
+def test_of_a_model_that_nobody_uses_one_stays() -> None:
+    there = [with_adapters("a", used=1.0), with_adapters("b", used=2.0), ready("c")]
+    assert decided(there=there, budget=100) == [Unload("m+a", "twice")]
+
+
 # Turns
 
 
@@ -192,11 +257,21 @@ def test_idle_models_make_way_when_the_machine_gets_short_of_memory() -> None:
 # Any course of events
 
 KEYS = "abcd"
+ADAPTERS = st.frozensets(st.sampled_from("xy"))
+
+
+def _option(key: str, level: int, memory: int, has: frozenset[str], all_: bool) -> Option:
+    needs = has if all_ else frozenset()
+    return Option(f"{key}{''.join(sorted(has))}", level, memory, key, has, needs)
+
+
 options = st.builds(
-    lambda key, level, memory: Option(key, level, memory),
+    _option,
     st.sampled_from(KEYS),
     st.sampled_from([1024, 4096]),
     st.integers(1, 12),
+    ADAPTERS,
+    st.booleans(),
 )
 
 
@@ -228,7 +303,13 @@ class World:
             match action:
                 case Grant(number, key):
                     ticket, model = self.waiting.pop(number), self.models[key]
-                    served = [o for o in ticket.options if o.key == key and model.level >= o.level]
+                    served = [
+                        o
+                        for o in ticket.options
+                        if o.model == model.model
+                        and model.level >= o.level
+                        and model.has >= o.needs
+                    ]
                     assert served, "it got what it did not ask for"
                     state = after(model.state, "lease")
                     self.models[key] = replace(model, state=state, leases=model.leases + 1)
@@ -236,15 +317,22 @@ class World:
                 case Load(option, number):
                     assert number in self.waiting
                     assert option.key not in self.models, "one model, twice in memory"
-                    pinned = option.key in self.pinned
-                    model = Resident(option.key, "loading", option.level, option.memory)
-                    self.models[option.key] = replace(model, pinned=pinned)
+                    self.models[option.key] = Resident(
+                        option.key,
+                        "loading",
+                        option.level,
+                        option.memory,
+                        pinned=option.model in self.pinned,
+                        model=option.model,
+                        has=option.has,
+                    )
                     taken = sum(model.memory for model in self.models.values())
                     assert taken <= self.budget, "over the budget"
                 case Unload(key, why, _):
                     model = self.models[key]
                     assert not model.leases, "unloaded while in use"
-                    assert not model.pinned or why == "room"
+                    again = [m for m in self.models.values() if m.of(model) and m != model]
+                    assert not model.pinned or why == "room" or (why == "twice" and again)
                     self.models[key] = replace(model, state=after(model.state, "evict"))
                 case Refuse(number, needed, most, busy):
                     ticket = self.waiting.pop(number)
@@ -255,6 +343,9 @@ class World:
                         assert needed == smallest > most
                         pins = [m for m in self.models.values() if m.pinned]
                         assert most >= self.budget - sum(m.memory for m in pins)
+        idle = [m.model for m in self.models.values() if m.state == "ready"]
+        wanted = {o.model for t in snapshot.waiting for o in t.options}
+        assert all(idle.count(model) == 1 for model in idle if model not in wanted)
         running = sum(turn for _, turn in self.holding.values())
         assert running <= self.most_turns
 

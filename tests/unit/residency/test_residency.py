@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import TaskStatus
 
-from edgewright.domain.errors import EngineTimeoutError, MemoryBudgetError, ModelTooLargeError
+from edgewright.domain.errors import (
+    EngineError,
+    EngineTimeoutError,
+    MemoryBudgetError,
+    ModelTooLargeError,
+)
 from edgewright.engines.scripted import ScriptedEngine
 from edgewright.residency.lease import Lease, Way
 from edgewright.residency.plan import Option
@@ -293,3 +299,53 @@ async def test_a_mixed_load_keeps_to_the_budget(shelf: Shelf, residency: Residen
         for number in range(200):
             group.start_soon(request, number)
     assert len(served) == 200 and set(served) == set("abcde")
+
+
+# Adapters over one model
+
+
+def over(shelf: Shelf, *, needs: str, fails: bool = False) -> Way:
+    """The model m with the adapters a and b, of which the load leaves b out."""
+    option = Option("m+ab", 4096, 10, "m", frozenset("ab"), frozenset(needs))
+
+    def load() -> Any:
+        engine = shelf._load("m", 10)
+        if fails:
+            engine.close()
+            raise EngineError("b is bad")
+        engine.adapters = {"a": Path("a.gguf")}
+        return engine
+
+    return Way(option, "m", load)
+
+
+async def test_a_bad_adapter_fails_those_who_need_it_and_nobody_else(
+    shelf: Shelf, residency: Residency
+) -> None:
+    shelf.loading.clear()
+    failed = []
+
+    async def fail() -> None:
+        with pytest.raises(EngineError, match="b is bad"):
+            await use(residency, over(shelf, needs="b", fails=True))
+        failed.append("b")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fail)
+        await anyio.to_thread.run_sync(shelf.begun.acquire)
+        for needs in ("", "a"):  # they wait for what is being loaded
+            group.start_soon(use, residency, over(shelf, needs=needs))
+        await settled(lambda: len(residency._waiting) == 3)
+        shelf.loading.set()
+    assert failed == ["b"]
+    assert shelf.record == ["load m", "unload m", "load m"]
+    assert not (await use(residency, over(shelf, needs="a"))).loaded
+
+
+async def test_what_was_loaded_without_an_adapter_is_not_given_to_who_needs_it(
+    shelf: Shelf, residency: Residency
+) -> None:
+    await use(residency, over(shelf, needs=""))
+    with pytest.raises(EngineError, match="b is bad"):
+        await use(residency, over(shelf, needs="b", fails=True))
+    assert (await use(residency, over(shelf, needs=""))).loaded

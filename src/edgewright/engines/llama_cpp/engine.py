@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...domain.engine import GUIDED, Chunk, Request, Usage, refuse_undeclared
-from ...domain.errors import ConfigError, EngineError, ModelFileError
+from ...domain.errors import ConfigError, EngineError
 from ...domain.message import Message
 from ...domain.setup import Setup
-from ...models.gguf import read_header
+from ...models.adapter import check_adapter
 from .. import hermes
 from ..chatml import beginnings, chatml
 from ..endpoints.chat_completions import ChatCompletions
@@ -56,7 +56,7 @@ class LlamaCppEngine:
     `prompts` is bytes for prompts whose slot was taken. `mapped` maps the file into memory; else
     it is read.
     Raises EngineUnavailableError without the library, EngineError when loading fails,
-    ModelFileError for an adapter that is none.
+    ModelFileError for an adapter that is none, or is over another model.
     """
 
     name = "llama_cpp"
@@ -83,8 +83,8 @@ class LlamaCppEngine:
         self.context = context
         self.slots = slots
         self.adapters = {name: Path(adapter) for name, adapter in (adapters or {}).items()}
-        for name, adapter in self.adapters.items():
-            _check_adapter(name, adapter, self.model, path)
+        for adapter in self.adapters.values():
+            check_adapter(adapter, self.model, path)
         self.capabilities = replace(
             GUIDED, native_tools=native_tools, embeddings=embeddings, concurrency=slots
         )
@@ -283,25 +283,6 @@ def _identity(path: Path) -> list[object]:
     """What changes when the file does."""
     about = path.stat()
     return [str(path.resolve()), about.st_size, about.st_mtime_ns]
-
-
-def _check_adapter(name: str, path: Path, model: str, base: Path) -> None:
-    """Raises ModelFileError for a file that is no LoRA adapter, and EngineError for one over
-    another kind of model."""
-    header = read_header(path)
-    if header.kind != "adapter" or header.adapter != "lora":
-        raise ModelFileError(
-            f"The adapter {name} ({path}) is not a LoRA adapter but "
-            f"{header.adapter or 'a'} {header.kind}.",
-            hint="Convert it with llama.cpp's convert_lora_to_gguf.py.",
-        )
-    architecture = read_header(base).architecture
-    if header.architecture != architecture:
-        raise EngineError(
-            f"The adapter {name} ({path}) is made for {header.architecture} models; "
-            f"{model} ({base}) is a {architecture} model.",
-            hint="Use the model that the adapter was trained over.",
-        )
 
 
 class _Completions(ChatCompletions):
