@@ -226,6 +226,8 @@ async def test_a_closed_engine_says_that_it_is_closed(mlx_path: Path) -> None:  
     engine.close()
     with pytest.raises(EngineUnavailableError, match="closed"):
         await answer(engine, Request(HELLO))
+    with pytest.raises(EngineUnavailableError, match="closed"):
+        await engine.count_tokens(HELLO)
 
 
 def test_a_program_that_does_not_close_it_ends_well(mlx_path: Path) -> None:  # noqa: F811

@@ -78,6 +78,11 @@ def copied(onnx_path: Path, tmp_path: Path) -> Path:  # noqa: F811
     return folder
 
 
+def rewrite(file: Path, text: str) -> None:
+    file.unlink()
+    file.write_text(text)
+
+
 async def answer(engine: OnnxEngine, request: Request) -> tuple[str, Chunk]:
     async with aclosing(engine.generate(request)) as chunks:
         told = [chunk async for chunk in chunks]
@@ -108,8 +113,7 @@ def test_a_file_or_nothing_at_all_is_refused(smollm_path: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"model": {"decoder": 3}}'])
 def test_a_configuration_that_makes_no_sense_is_refused(copied: Path, text: str) -> None:
-    (copied / CONFIG).unlink()
-    (copied / CONFIG).write_text(text)
+    rewrite(copied / CONFIG, text)
     with pytest.raises(ModelFileError):
         OnnxEngine(copied)
 
@@ -123,11 +127,97 @@ def test_a_graph_outside_of_the_folder_is_not_loaded(copied: Path) -> None:
         OnnxEngine(copied)
 
 
-def test_a_damaged_graph_is_an_error_of_ours(copied: Path) -> None:
+@pytest.mark.parametrize("together", [True, False], ids=["session", "generators"])
+def test_a_damaged_graph_is_an_error_of_ours(
+    copied: Path, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not together:
+        monkeypatch.setattr("edgewright.engines.onnx.folder.Caches.of", lambda decoder: None)
     (copied / "model.onnx").unlink()
     (copied / "model.onnx").write_bytes(b"\x08\x0anothing")
-    with pytest.raises(EngineError, match="ONNX Runtime"):
+    with pytest.raises(ModelFileError, match="ONNX Runtime") as caught:
         OnnxEngine(copied)
+    assert "edgewright models convert" in caught.value.hint
+
+
+def test_a_graph_without_its_data_is_refused_with_the_way_to_a_whole_folder(copied: Path) -> None:
+    (copied / "model.onnx.data").unlink()
+    with pytest.raises(ModelFileError, match=r"model\.onnx\.data") as caught:
+        OnnxEngine(copied)
+    assert "edgewright models convert" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        ("model.context_length", 0, "context_length"),
+        ("model.context_length", 1e400, "infinity"),
+        ("model.vocab_size", 10**12, "vocab_size"),
+        ("model.vocab_size", 49_000, "vocabulary is of 49152"),
+        ("model.decoder.head_size", -4, "head_size"),
+        ("model.decoder.head_size", 32, "cannot be computed as"),
+        ("model.decoder.num_key_value_heads", 10**9, "num_key_value_heads"),
+        ("model.decoder.num_key_value_heads", 9, "cannot be computed as"),
+        ("model.decoder.num_hidden_layers", 10**9, "num_hidden_layers"),
+        ("model.decoder.num_hidden_layers", 29, "cannot be computed as"),
+        ("model.decoder.num_hidden_layers", 31, "cannot be computed as"),
+        ("model.decoder.inputs.past_key_names", "past.%d.key", "cannot be computed as"),
+        ("model.eos_token_id", {"one": 1}, "genai_config"),
+        ("search", [], "genai_config"),
+    ],
+)
+def test_a_configuration_of_another_model_or_of_none_is_refused_when_it_is_loaded(
+    copied: Path, where: str, value: object, said: str
+) -> None:
+    config = json.loads((copied / CONFIG).read_text())
+    *path, last = where.split(".")
+    part = config
+    for key in path:
+        part = part[key]
+    assert part[last] != value
+    part[last] = value
+    rewrite(copied / CONFIG, json.dumps(config))
+    with pytest.raises(ModelFileError, match=said) as caught:
+        OnnxEngine(copied)
+    assert "edgewright models convert" in caught.value.hint
+
+
+def test_a_vocabulary_of_another_size_is_found_by_the_librarys_generators_too(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies behind the logits in memory is nobody's to read."""
+    monkeypatch.setattr("edgewright.engines.onnx.folder.Caches.of", lambda decoder: None)
+    config = json.loads((copied / CONFIG).read_text())
+    config["model"]["vocab_size"] = 60_000
+    rewrite(copied / CONFIG, json.dumps(config))
+    with pytest.raises(ModelFileError, match="Got: 60000 Expected: 49152"):
+        OnnxEngine(copied)
+
+
+def test_a_tokenizer_without_numbers_for_its_tokens_is_refused(copied: Path) -> None:
+    content = json.loads((copied / "tokenizer.json").read_text())
+    content["model"] = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0]]}
+    rewrite(copied / "tokenizer.json", json.dumps(content))
+    with pytest.raises(ModelFileError, match="vocabulary"):
+        OnnxEngine(copied)
+
+
+def test_a_model_of_another_chat_format_is_refused(copied: Path) -> None:
+    content = (copied / "tokenizer.json").read_text()
+    rewrite(copied / "tokenizer.json", content.replace("<|im_start|>", "<|start_header_id|>"))
+    with pytest.raises(ModelFileError, match="ChatML") as caught:
+        OnnxEngine(copied)
+    assert caught.value.hint
+
+
+def test_a_cache_that_there_is_no_memory_for_is_an_error_of_ours(copied: Path) -> None:
+    config = json.loads((copied / CONFIG).read_text())
+    config["model"]["context_length"] = 1 << 24
+    rewrite(copied / CONFIG, json.dumps(config))
+    for slots in (1 << 20, 1 << 40):  # more than there is, and than can be told
+        with pytest.raises(EngineError, match="no memory for the cache") as caught:
+            OnnxEngine(copied, context=1 << 24, slots=slots)
+        assert "context" in caught.value.hint
 
 
 # Hardware
@@ -324,6 +414,18 @@ def test_a_slot_takes_memory_as_it_is_filled(onnx_path: Path) -> None:  # noqa: 
     assert resident() - before < 40e6  # all four, full, would be 740 MB
 
 
+def test_the_logits_of_a_prompt_are_not_kept(onnx_path: Path) -> None:  # noqa: F811
+    def resident() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    session = Session(Folder(onnx_path), context=256, slots=4, threads=2)
+    session([Row([198] * 8, 0, [slot], True) for slot in range(4)])
+    before = resident()
+    session([Row([198] * 240, 8, [slot], True) for slot in range(4)])
+    cache = 4 * 240 * 46_080
+    assert resident() - before < cache + 40e6  # the logits would be 47 MB a slot
+
+
 def test_closing_gives_the_memory_back(onnx_path: Path) -> None:  # noqa: F811
     def resident() -> int:
         return int(psutil.Process().memory_info().rss)
@@ -348,6 +450,20 @@ async def test_a_closed_engine_says_that_it_is_closed(onnx_path: Path) -> None: 
     engine.close()
     with pytest.raises(EngineUnavailableError, match="closed"):
         await answer(engine, Request(HELLO))
+    with pytest.raises(EngineUnavailableError, match="closed"):
+        await engine.count_tokens(HELLO)
+
+
+async def test_an_engine_closed_while_a_constraint_is_made_says_so(
+    onnx_path: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = OnnxEngine(onnx_path, context=256, slots=1)
+    guide = engine._guide
+    make = guide.matcher
+    monkeypatch.setattr(guide, "matcher", lambda request: engine.close() or make(request))
+    with pytest.raises(EngineUnavailableError, match="closed"):
+        await answer(engine, Request(HELLO, schema={"const": "a"}))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere its traces are kept elsewhere")

@@ -108,6 +108,21 @@ def test_a_folder_that_lacks_a_file_is_refused(
     assert caught.value.hint
 
 
+def test_a_model_of_another_chat_format_is_refused(
+    engine: OpenVINOEngine, cache: Path, tmp_path: Path
+) -> None:
+    (folder,) = [path for path in cache.iterdir() if path.is_dir()]
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    for name in ("openvino_tokenizer.bin", "openvino_tokenizer.xml"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        (tmp_path / name).write_bytes(content.replace(b"im_start", b"go_start"))
+    with pytest.raises(ModelFileError, match="ChatML") as caught:
+        OpenVINOEngine(tmp_path, context=64, slots=1)
+    assert caught.value.hint
+
+
 def test_what_was_removed_of_a_graph_that_was_made_is_made_again(
     engine: OpenVINOEngine, smollm_path: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +307,8 @@ async def test_closing_ends_what_is_being_answered_with_an_error(
     engine.close()
     with pytest.raises(EngineUnavailableError):
         await answer(engine, Request(HELLO))
+    with pytest.raises(EngineUnavailableError, match="closed"):
+        await engine.count_tokens(HELLO)
 
 
 CYCLES = """

@@ -36,6 +36,7 @@ from edgewright.engines.processes import servers
 from edgewright.engines.processes.supervisor import Supervisor
 from edgewright.engines.vllm import VllmEngine
 from edgewright.engines.vllm.chat import conversation
+from edgewright.engines.vllm.check import complaint
 from edgewright.engines.vllm.fleet import VllmFleet
 from edgewright.engines.vllm.hardware import gpus
 from edgewright.engines.vllm.scenarios import SCENARIOS, launch
@@ -141,6 +142,16 @@ def test_the_options_that_are_gone_would_be_noticed(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         make_arg_parser(FlexibleArgumentParser()).parse_args(line[3:])
     assert "guided-decoding-backend" in capsys.readouterr().err
+
+
+def test_the_command_asks_vllms_parser_in_the_python_that_has_it(folder: Path) -> None:
+    def asked(*overrides: str) -> str:
+        start = launch(str(folder), "enterprise", draft="tiny", overrides=overrides)
+        return complaint(start, sys.executable, within=300.0)
+
+    assert asked("max-model-len=4k") == ""
+    assert asked("foo=bar") == "vLLM does not take this line: unrecognized arguments: --foo"
+    assert "--tool-call-parser" in asked("enable-auto-tool-choice=true")
 
 
 # A server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..agent.config import DEFAULT_MODEL
+from ..domain.errors import ConfigError
 from . import output
 
 if TYPE_CHECKING:
@@ -41,32 +43,38 @@ def tune(
     from ..evaluation import tune as tuning
 
     output.Mode.json = json
+    if chart is not None:
+        _check(chart)
     subject = tuning.subject(model)
     names = [name for name in (part.strip() for part in engines.split(",")) if name]
     standings = tuning.chosen(names)
     before = load_profile(subject.name, machine_key())
     with _progress(standings) as on_step:
         found = tuning.tune(subject, standings, before, within=within, on_step=on_step)
-    kept = save_profile(found.profile) if keep else None
+    kept = save_profile(found.profile) if keep and found.worth_keeping else None
+    if not found.now:
+        raise found.nothing()
     name, why = choose_engine(subject.name, found.profile, Present(subject))
-    if chart is not None:
-        _draw(chart, found, name)
     if json:
         output.emit(
             {
                 **found.profile.model_dump(),
                 "now": found.now,
+                "failed": {n: f"{error} {error.hint}" for n, error in found.failed.items()},
                 "seconds": {n: m.seconds() for n, m in found.profile.engines.items()},
                 "chosen": name,
                 "reason": why,
                 "kept": kept,
             }
         )
-        return
-    _show(found)
-    output.out.print(f"Agents do best with [bold]{name}[/bold]. {why}")
-    if kept:
-        output.out.print(f"[dim]Kept in {kept}; agents with model_provider='auto' use it.[/dim]")
+    else:
+        _show(found)
+        output.out.print(f"Agents do best with [bold]{name}[/bold]. {why}")
+        if kept:
+            use = "agents with model_provider='auto' use it."
+            output.out.print(f"[dim]Kept in {kept}; {use}[/dim]")
+    if chart is not None:
+        _draw(chart, found, name)
 
 
 @contextlib.contextmanager
@@ -105,7 +113,7 @@ def _show(found: Tuning) -> None:
 
     from ..engines.choice import TYPICAL
 
-    engines, failed = _ranked(found.profile.engines), found.profile.failed
+    engines = _ranked(found.profile.engines)
     sizes = sorted({size for one in engines.values() for size in one.prefill})
     heads = ("load s", *map(str, sizes), "decode", "8×", "ask s", "MB", "turn s")
     columns = [Column(head, justify="right", no_wrap=True) for head in heads]
@@ -139,9 +147,8 @@ def _show(found: Tuning) -> None:
         if one.best_threads:
             tried = ", ".join(f"{n}: {one.threads[n]:.1f} s" for n in sorted(one.threads))
             output.out.print(f"[dim]{name} by threads: {tried}[/dim]")
-    for name in found.now:
-        if why := failed.get(name):
-            output.out.print(f"{name}: {why}", markup=False, style="yellow")
+    for name, error in found.failed.items():
+        output.out.print(f"{name}: {error} {error.hint}", markup=False, style="yellow")
 
 
 def _ranked(engines: Mapping[str, Measured]) -> dict[str, Measured]:
@@ -150,6 +157,20 @@ def _ranked(engines: Mapping[str, Measured]) -> dict[str, Measured]:
 
 def _rate(rate: float | None) -> str:
     return f"{rate:,.{0 if rate >= 10 else 1}f}" if rate else "–"
+
+
+def _check(chart: Path) -> None:
+    """Said before minutes of measuring, not after. Raises ConfigError."""
+    try:
+        where = chart if chart.exists() else chart.parent
+        writable = not chart.is_dir() and os.access(where, os.W_OK)
+    except (OSError, ValueError):  # what is no path at all
+        writable = False
+    if not writable:
+        raise ConfigError(
+            f"The chart cannot be written to {chart}.",
+            hint="Name a file in a folder that is there and may be written to.",
+        )
 
 
 def _draw(path: Path, found: Tuning, best: str) -> None:

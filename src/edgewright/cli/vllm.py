@@ -62,7 +62,8 @@ def command(
     draft: DraftOption = "",
     name: NameOption = "",
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Where to listen.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where to listen.")] = 8000,
+    python: PythonOption = "",
     container: Annotated[
         str, typer.Option("--container", metavar="docker|podman", help="Run it in a container.")
     ] = "",
@@ -70,6 +71,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Print the line that starts the server; on standard error, what will not work here."""
+    from ..engines.vllm.check import complaint
     from ..engines.vllm.hardware import check_folder, gpus, shortcomings
     from ..engines.vllm.scenarios import QUIET, launch
 
@@ -85,8 +87,13 @@ def command(
         overrides=overrides or (),
         host=host,
     )
-    line = start.container(port, container) if container else start.command(port)
     warnings = shortcomings(start, gpus())
+    if said := complaint(start, python or sys.executable):
+        warnings.append(said)
+    if container:
+        line = start.container(port, container)
+    else:
+        line = start.command(port, python or "python")
     try:
         check_folder(model)
     except ModelFileError as error:  # it may be for another machine
@@ -108,7 +115,9 @@ def start(
     draft: DraftOption = "",
     name: NameOption = "",
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Where to listen; 0: anywhere.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0: anywhere.")
+    ] = 0,
     python: PythonOption = sys.executable,
     trust_remote_code: TrustOption = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
@@ -139,7 +148,7 @@ def start(
         host=host,
     )
     served = serving(settings, port=port, python=python, alone=True)
-    if port and not is_free(host, port):
+    if not is_free(host, port):
         raise EngineUnavailableError(
             f"Port {port} of {host} is taken by another program.",
             hint="Choose another --port, or leave it out for any that is free.",

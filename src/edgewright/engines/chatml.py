@@ -6,9 +6,11 @@ Written here because a template that comes with a download is not trusted to bui
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ..domain.engine import Request
+from ..domain.errors import ModelFileError
 from ..domain.message import Message
 
 END = "<|im_end|>\n"
@@ -19,6 +21,16 @@ _CONTROL = re.compile(
     r"([<\[])(?=[|｜][\w▁]+[|｜]>|(?:start|end)_of_turn>"
     r"|/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS)\])"
 )
+
+
+def check_chatml(encode: Callable[[str], list[int]], path: Path) -> None:
+    """Raises ModelFileError for the model at `path`, whose tokenizer is `encode`, if it does not
+    chat in ChatML: then the marks of a turn are no tokens of it."""
+    if any(len(encode(mark)) != 1 for mark in ("<|im_start|>", "<|im_end|>")):
+        raise ModelFileError(
+            f"{path} is a model that does not chat in ChatML, which is what is written here.",
+            hint="Use one of the Qwen or SmolLM families, or a server with the openai engine.",
+        )
 
 
 def harmless(text: str) -> str:

@@ -66,8 +66,18 @@ class Measured(BaseModel):
         return min(self.threads, key=lambda n: self.threads[n]) if self.threads else None
 
 
+class Failure(BaseModel):
+    """Why an engine that was tried could not be measured. It holds as long as what is measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: str
+    file: str = ""
+    why: str
+
+
 class TuneProfile(BaseModel):
-    """What was measured with one model on one machine, and why other engines could not be."""
+    """What was measured with one model on one machine, and which engines failed at it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,7 +85,7 @@ class TuneProfile(BaseModel):
     model: str
     machine: str
     engines: dict[str, Measured] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +115,10 @@ def choose_engine(
 
     By the profile, the quickest through `weights` that is available as it was measured; the
     default stays where no other takes less than nine tenths of its time. The rules decide where
-    nothing was measured, or where the engine that is made for the hardware was left out of it.
+    nothing was measured, or where the engine that is made for the hardware was left out of it; they
+    pass over engines that failed, as they are.
     """
-    name, why = _by_rules(model, available)
+    name, why = _by_rules(model, available, profile.failed if profile else {})
     if profile is not None and _compared(name, profile, available):
         ranked = sorted(
             (one.seconds(weights) * (WORTH if engine == DEFAULT else 1.0), engine)
@@ -120,15 +131,19 @@ def choose_engine(
     return name, why
 
 
-def current(measured: Measured, facts: Facts) -> bool:
-    """Whether what was measured still holds of the engine as it is."""
+def current(measured: Measured | Failure, facts: Facts) -> bool:
+    """Whether what was found still holds of the engine as it is."""
     same = measured.status == facts.status and measured.file == facts.file
     return same and bool(facts.file or facts.serves)
 
 
-def _by_rules(model: str, available: Mapping[str, Facts]) -> tuple[str, str]:
+def _by_rules(
+    model: str, available: Mapping[str, Facts], failed: Mapping[str, Failure]
+) -> tuple[str, str]:
     others = {
-        name: facts for name, facts in sorted(available.items()) if name != DEFAULT and facts.able
+        name: facts
+        for name, facts in sorted(available.items())
+        if name != DEFAULT and facts.able and not (name in failed and current(failed[name], facts))
     }
     for name, facts in others.items():
         if facts.serves:
@@ -144,8 +159,6 @@ def _compared(ruled: str, profile: TuneProfile, available: Mapping[str, Facts]) 
     engine installed since must not lose by having been absent."""
     facts = available.get(ruled)
     if facts is None or facts.serves or not facts.suits:
-        return True
-    if ruled in profile.failed:
         return True
     measured = profile.engines.get(ruled)
     return measured is not None and current(measured, facts)

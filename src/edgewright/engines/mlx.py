@@ -18,6 +18,7 @@ from .batching.batch import BUDGET, Batch
 from .batching.batched import BatchedEngine
 from .batching.pages import Held, Pages
 from .batching.row import Row
+from .chatml import check_chatml
 
 _SLOW = 16  # tokens in a step on a processor, where one can take 50 ms and more
 # What newer folders say in `rope_parameters`, and MLX-LM looks for beside it.
@@ -73,7 +74,6 @@ class MlxEngine(BatchedEngine):
         return f"mlx {mx.__version__}, in process; device: {device} ({name}){slow}"
 
     def _release(self) -> None:
-        del self._tokenizer, self._guide
         self._end()
 
 
@@ -240,12 +240,7 @@ class Tokenizer:
         self.special = {n for n, token in added.items() if token.special and n < width}
         # Places without a meaning, which fill the vocabulary up.
         self.special |= {n for n, text in enumerate(self.tokens) if not text}
-        if self._loaded.token_to_id("<|im_end|>") not in added:
-            raise ModelFileError(
-                f"{path} is a model that does not chat in ChatML, which is what the mlx engine "
-                "writes.",
-                hint="Use one of the Qwen or SmolLM families, or a server with the openai engine.",
-            )
+        check_chatml(self.encode, path)
         ends = config.get("eos_token_id")
         named = [self._loaded.token_to_id(name) for name in ("<|im_end|>", "<|endoftext|>")]
         listed = [*(ends if isinstance(ends, list) else [ends]), *named]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -17,8 +19,12 @@ MOST: Final = 1 << 20  # bytes; what we write stays far below
 
 
 def profile_path(model: str) -> Path:
-    """Where the model's profile is kept."""
-    return home() / "tune" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('.')[:100]}.json"
+    """Where the model's profile is kept. A file is known by its path, which may be long."""
+    name = model
+    if not re.fullmatch(r"\w[\w.-]{,99}", model, re.ASCII):
+        stem = re.sub(r"[^\w.-]+", "-", Path(model).stem, flags=re.ASCII)[:40]
+        name = f"{stem}@{hashlib.sha256(os.fsencode(model)).hexdigest()[:16]}"
+    return home() / "tune" / f"{name}.json"
 
 
 def load_profile(model: str, machine: str) -> TuneProfile | None:

@@ -3,16 +3,21 @@ process of its own, and what is found is what `engines.choice` chooses by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ..domain.errors import ConfigError, EdgewrightError, EngineError, ModelNotPulledError
+from ..domain.errors import (
+    ConfigError,
+    EdgewrightError,
+    EngineUnavailableError,
+    ModelNotPulledError,
+)
 from ..domain.setup import Setup
-from ..engines.choice import DEFAULT, TYPICAL, Measured, TuneProfile
+from ..engines.choice import DEFAULT, TYPICAL, Failure, Measured, TuneProfile
 from ..engines.files import Model, file_key, make_file
 from ..engines.machine import cores
 from ..engines.plugins import points
@@ -21,6 +26,7 @@ from ..engines.present import (
     engine_class,
     machine_key,
     serving,
+    standing,
     standings,
 )
 from ..models.gguf import read_header
@@ -38,10 +44,26 @@ Step = Callable[[str, str], object]  # an engine, and what is done with it now
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was found: `profile` with what is known from earlier, and the engines measured now."""
+    """What was found: `profile` with what is known from earlier, the engines measured `now`, and
+    those that could not be, with why. In the profile are of these only the ones that were tried."""
 
     profile: TuneProfile
     now: tuple[str, ...]
+    failed: Mapping[str, EdgewrightError]
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether anything was found out."""
+        return bool(self.now) or any(name in self.profile.failed for name in self.failed)
+
+    def nothing(self) -> EngineUnavailableError:
+        """The error for when no engine could be measured."""
+        why = "\n".join(f"{name}: {error}" for name, error in self.failed.items())
+        hints = dict.fromkeys(error.hint for error in self.failed.values() if error.hint)
+        return EngineUnavailableError(
+            f"Nothing was measured. {why}".strip(),
+            hint="\n".join(hints) or "edgewright doctor says how each engine stands.",
+        )
 
 
 def subject(name: str) -> Model:
@@ -49,9 +71,9 @@ def subject(name: str) -> Model:
     from ..models.catalog import Catalog
 
     if name.endswith(".gguf"):
-        path = Path(name).expanduser()
+        path = Path(name).expanduser().resolve()
         read_header(path)
-        return Model(path.stem, path)
+        return Model(str(path), path)  # which is what agents call it
     card = Catalog.default().get(name)
     if card.adapter_of or card.template == "none":
         raise ConfigError(
@@ -74,10 +96,9 @@ def chosen(names: Sequence[str]) -> list[Standing]:
             raise ConfigError(
                 f"There is no engine {name!r}.", hint=f"Known: {', '.join(points())}."
             )
-    every = standings()
     if names:
-        return [one for one in every if one.name in names]
-    return [one for one in every if one.works and one.loads]
+        return [standing(name) for name in dict.fromkeys(names)]
+    return [one for one in standings() if one.works and one.loads]
 
 
 def tune(
@@ -89,53 +110,66 @@ def tune(
     on_step: Step = lambda engine, step: None,
 ) -> Tuning:
     """Measures the model on each of the engines, one after another. One that fails or does not
-    end in time is in `failed` of the profile, and the others go on. What `before` has of engines
-    that are not measured now stays."""
+    end in time is in `failed`, and the others go on. What `before` has of engines that are not
+    tried now stays."""
     measured = dict(before.engines) if before else {}
     failed = dict(before.failed) if before else {}
-    now = []
+    now, problems = [], dict[str, EdgewrightError]()
     for engine in engines:
+        step = partial(on_step, engine.name)
+        try:
+            setup = _setup(engine, model, step)
+        except EdgewrightError as error:  # it was not tried: nothing is learnt of it
+            problems[engine.name] = error
+            continue
         measured.pop(engine.name, None), failed.pop(engine.name, None)
         try:
-            one = _measured(engine, model, within, partial(on_step, engine.name))
-        except EdgewrightError as error:
-            failed[engine.name] = f"{error} {error.hint}".strip()
+            measured[engine.name] = _measured(engine, setup, within, step)
             now.append(engine.name)
-        else:
-            if one is not None:
-                measured[engine.name] = one
-                now.append(engine.name)
+        except EdgewrightError as error:
+            problems[engine.name] = error
+            failed[engine.name] = Failure(
+                status=engine.detail, file=_key(setup), why=f"{error} {error.hint}".strip()
+            )
     profile = TuneProfile(model=model.name, machine=machine_key(), engines=measured, failed=failed)
-    return Tuning(profile, tuple(now))
+    return Tuning(profile, tuple(now), problems)
+
+
+def _setup(engine: Standing, model: Model, on_step: Callable[[str], object]) -> Setup:
+    """What the engine is opened with: a running server of it that has the model, or a file. Raises
+    EngineUnavailableError where it cannot be opened here, and ModelError and its kinds."""
+    if not engine.works:
+        raise EngineUnavailableError(f"{engine.state}: {engine.detail}", hint=engine.hint)
+    if not engine.loads:
+        raise EngineUnavailableError(
+            f"{engine.name} cannot be opened with a model's name or file.",
+            hint=f"Leave {engine.name} out.",
+        )
+    kind = engine_class(engine.name)
+    if server := serving(kind, model):
+        return Setup(server[1], endpoint=server[0], context=CONTEXT)
+    if not kind.formats:
+        raise EngineUnavailableError(
+            f"No {engine.name} server that runs here has {model.name}.",
+            hint="It has to have the model before, by the name used here or its publisher's.",
+        )
+    path = make_file(kind, model, Store(), on_step)
+    trained = model.card.context if model.card else read_header(model.path).context_length
+    return Setup(model.name, path=path, context=min(CONTEXT, trained or CONTEXT))
 
 
 def _measured(
-    engine: Standing, model: Model, within: float, on_step: Callable[[str], object]
-) -> Measured | None:
-    """What the engine does with the model; None for a kind of server of which none that has the
-    model runs here. Raises EngineError, ModelError and their kinds."""
-    if not engine.works:
-        raise EngineError(f"{engine.state}: {engine.detail}", hint=engine.hint)
-    kind = engine_class(engine.name)
-    if not engine.loads:
-        raise EngineError(f"{engine.name} cannot be opened with a model's name or file.")
-    server = serving(kind, model)
-    path = None if server else _file(kind, model, on_step)
-    if server:
-        setup = Setup(server[1], endpoint=server[0], context=CONTEXT)
-    elif path is not None:
-        trained = model.card.context if model.card else read_header(model.path).context_length
-        setup = Setup(model.name, path=path, context=min(CONTEXT, trained or CONTEXT))
-        # What it makes of the file the first time, it does not make again.
+    engine: Standing, setup: Setup, within: float, on_step: Callable[[str], object]
+) -> Measured:
+    """What the engine does so. Raises EngineError, ModelError and their kinds."""
+    if setup.path is not None:  # what it makes of the file the first time, it does not make again
         on_step("first loading")
         measure(engine.name, setup, Task(), within=within)
-    else:
-        return None
     seen = measure(engine.name, setup, WHOLE, within=within, on_step=on_step)
     return Measured(
         status=engine.detail,
-        file=file_key(path) if path else "",
-        quantization=_quantization(path),
+        file=_key(setup),
+        quantization=_quantization(setup.path),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         load=seen.load,
         prefill=seen.prefill,
@@ -147,9 +181,8 @@ def _measured(
     )
 
 
-def _file(kind: type, model: Model, on_step: Callable[[str], object]) -> Path | None:
-    formats: tuple[str, ...] = kind.formats  # type: ignore[attr-defined]
-    return make_file(kind, model, Store(), on_step) if formats else None
+def _key(setup: Setup) -> str:
+    return file_key(setup.path) if setup.path else ""
 
 
 def _by_threads(

@@ -13,6 +13,7 @@ from edgewright.engines.choice import (
     TYPICAL,
     WORTH,
     Facts,
+    Failure,
     Measured,
     TuneProfile,
     Turn,
@@ -38,7 +39,11 @@ def measured(prefill: float, decode: float, question: float = 0.1, status: str =
     )
 
 
-def profile(failed: dict[str, str] | None = None, **engines: Measured) -> TuneProfile:
+def failed(status: str = "1", file: str = "f") -> Failure:
+    return Failure(status=status, file=file, why="it hung")
+
+
+def profile(failed: dict[str, Failure] | None = None, **engines: Measured) -> TuneProfile:
     return TuneProfile(model="m", machine="here", engines=engines, failed=failed or {})
 
 
@@ -114,8 +119,23 @@ def test_an_engine_installed_since_does_not_lose_by_having_been_absent() -> None
     found = profile(llama_cpp=measured(84, 17))
     name, why = choose_engine("m", found, {"llama_cpp": HERE, "openvino": SUITED})
     assert name == "openvino" and "nothing was measured yet" in why
-    tried = profile(failed={"openvino": "it hung"}, llama_cpp=measured(84, 17))
+    tried = profile(failed={"openvino": failed()}, llama_cpp=measured(84, 17))
     assert choose_engine("m", tried, {"llama_cpp": HERE, "openvino": SUITED})[0] == "llama_cpp"
+
+
+def test_a_failure_counts_while_the_engine_and_the_file_are_the_same() -> None:
+    available = {"llama_cpp": HERE, "openvino": SUITED}
+    for engines in ({}, {"llama_cpp": measured(84, 17)}):
+        for one, chosen in (
+            (failed(), "llama_cpp"),
+            (failed(status="0"), "openvino"),
+            (failed(file="another"), "openvino"),
+        ):
+            found = profile(failed={"openvino": one}, **engines)
+            assert choose_engine("m", found, available)[0] == chosen
+    # What failed stands aside for what else the rules would name.
+    found = profile(failed={"openvino": failed()})
+    assert choose_engine("m", found, {**available, "mlx": SUITED})[0] == "mlx"
 
 
 def test_a_server_started_since_does_not_override_what_was_measured() -> None:
@@ -129,9 +149,12 @@ one_measured = st.builds(
     measured, speeds, speeds, st.floats(1e-4, 100), st.sampled_from(["1", "2"])
 )
 profiles = st.none() | st.builds(
-    lambda engines, failed: profile(failed=failed, **engines),
+    lambda engines, failures: profile(failed=failures, **engines),
     st.dictionaries(st.sampled_from(NAMES), one_measured),
-    st.dictionaries(st.sampled_from(NAMES), st.just("it failed")),
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        st.builds(failed, st.sampled_from(["1", "2"]), st.sampled_from(["", "f", "g"])),
+    ),
 )
 facts = st.builds(
     Facts,
@@ -158,8 +181,10 @@ def test_what_is_chosen_can_run_and_nothing_comparable_is_clearly_quicker(
         for other, one in found.engines.items():
             if other in available and current(one, available[other]):
                 assert one.seconds(turn) >= seconds * WORTH * (1 - 1e-9)
-    else:
-        assert name == DEFAULT or available[name].serves or available[name].suits
+    elif name != DEFAULT:
+        assert available[name].serves or available[name].suits
+        failures = found.failed if found else {}
+        assert name not in failures or not current(failures[name], available[name])
 
 
 @given(profiles, everything, turns)

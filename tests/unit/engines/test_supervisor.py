@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from edgewright.domain.message import Message
 from edgewright.engines.endpoints.retries import Retries
 from edgewright.engines.openai import OpenAIEngine
 from edgewright.engines.processes import leash, servers
+from edgewright.engines.processes.server_process import is_free
 from edgewright.engines.processes.supervisor import Served, Supervisor, answered
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +219,47 @@ def test_somebody_elses_health_is_not_taken_for_the_servers(fake: Fake, tmp_path
     with pytest.raises(EngineTimeoutError):
         server.start()
     other.stop()
+
+
+def test_a_server_that_is_stopped_while_it_starts_is_waited_for_no_longer(fake: Fake) -> None:
+    server = fake.supervisor("takes_long")
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(server.start)
+        until(lambda: (fake.folder / "starts").exists() and bool(fake.starts))
+        server.stop()
+        with pytest.raises(EngineUnavailableError, match="fake is not running"):
+            started.result(timeout=5)
+    assert server.state == "stopped" and servers.running() == []
+    (fake.folder / "takes_long").unlink()
+    server.start()
+    assert server.state == "ready"
+
+
+async def test_a_server_listens_on_an_address_of_ipv6(fake: Fake) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    six = 'ThreadingHTTPServer.address_family = %d; ThreadingHTTPServer(("::1", port)'
+    fake.program.write_text(
+        SERVER.replace('ThreadingHTTPServer(("127.0.0.1", port)', six % socket.AF_INET6)
+    )
+    server = fake.supervisor(host="::1")
+    server.start()
+    assert server.address == f"http://[::1]:{server.port}"
+    assert await ask(server) == "The sea is wide."
+    assert not is_free("::1", server.port)
+    server.stop()
+    assert is_free("::1", server.port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "x" * 300])
+def test_a_host_that_is_not_this_machine_is_told_before_anything_is_started(
+    fake: Fake, host: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{host} is no address of this machine"):
+        fake.supervisor(host=host).start()
+    assert not (fake.folder / "starts").exists() and servers.running() == []
 
 
 def test_one_name_runs_once(fake: Fake) -> None:

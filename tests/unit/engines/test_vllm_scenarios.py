@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from edgewright.cli import engines as cli
 from edgewright.domain.errors import ConfigError, EdgewrightError, ModelFileError
 from edgewright.engines.vllm import hardware as vllm_hardware
+from edgewright.engines.vllm.check import complaint
 from edgewright.engines.vllm.hardware import Gpu, check_folder, shortcomings
 from edgewright.engines.vllm.metrics import Figures, parse
 from edgewright.engines.vllm.scenarios import SCENARIOS, launch
@@ -137,11 +139,61 @@ def test_overrides_replace_add_switch_and_leave_out() -> None:
     assert json.loads(found["--structured-outputs-config"]) == {"backend": "guidance"}
 
 
-@pytest.mark.parametrize("bad", ["", "max-model-len", "=3", "api-key=x", "port=1", "host=::"])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "max-model-len", "=3", "api-key=x", "port=1", "host=::", "served-model-name=none"],
+)
 def test_an_override_that_is_none_or_elsewheres_is_refused(bad: str) -> None:
     with pytest.raises(ConfigError) as caught:
         launch(QWEN, overrides=[bad])
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "max-model-len=abc", "max-model-len=0", "max-model-len=-2", "max-model-len=1.5K",
+        f"max-model-len={'9' * 400}k", "max-num-batched-tokens=", "max-num-seqs=2k",
+        "tensor-parallel-size=abc", "tensor-parallel-size=true", "tensor-parallel-size=0",
+        "pipeline-parallel-size=1.0", "gpu-memory-utilization=abc", "gpu-memory-utilization=0",
+        "gpu-memory-utilization=1.01", "gpu-memory-utilization=nan",
+        "gpu-memory-utilization=false",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_none_is_refused(bad: str) -> None:
+    option, _, value = bad.partition("=")
+    with pytest.raises(ConfigError) as caught:
+        launch(QWEN, overrides=[bad])
+    assert f"{option} cannot be '{value}'" in str(caught.value)
+    assert f"--set {option}=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("written", "tokens"),
+    [("4k", 4000), ("4K", 4096), ("25.6k", 25600), ("1M", 1 << 20), ("auto", None), ("none", None)],
+)
+def test_lengths_are_read_as_vllm_reads_them(
+    tmp_path: Path, written: str, tokens: int | None
+) -> None:
+    model = folder(tmp_path / "tiny", max_position_embeddings=4000)
+    start = launch(str(model), overrides=[f"max-model-len={written}"])
+    assert start.whole("max-model-len") == tokens
+    assert options(start.command(1)).get("--max-model-len", "none") == written
+    told = any("trained for 4000" in one for one in shortcomings(start, [H100]))
+    assert told == (tokens is not None and tokens > 4000)
+
+
+@pytest.mark.parametrize(("model", "host"), [("", "::1"), (" ", "::1"), (QWEN, "")])
+def test_an_empty_model_or_host_is_refused(model: str, host: str) -> None:
+    with pytest.raises(ConfigError, match="is empty"):
+        launch(model, host=host)
+
+
+def test_a_model_in_this_folder_has_the_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder(tmp_path / "tiny"))
+    assert options(launch(".").command(1))["--served-model-name"] == "tiny"
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
@@ -166,6 +218,24 @@ def test_a_container_gets_the_same_settings_and_the_model_by_a_mount(tmp_path: P
     assert line[line.index("--gpus") : line.index("--gpus") + 2] == ["--gpus", "all"]
     assert "VLLM_API_KEY" in line and not any("VLLM_API_KEY=" in word for word in line)
     assert "VLLM_NO_USAGE_STATS=1" in line
+
+
+def test_a_draft_in_a_folder_is_mounted_too(tmp_path: Path) -> None:
+    model, draft = folder(tmp_path / "tiny"), folder(tmp_path / "tinier")
+    line = launch(str(model), "enterprise", draft=str(draft)).container(8123)
+    guess = json.loads(options(line)["--speculative-config"])
+    assert guess["model"] == "/drafts/tinier"
+    assert f"{draft}:/drafts/tinier:ro" in line and f"{model}:/models/tiny:ro" in line
+    assert line.count("-v") == 2
+    # One from the hub is kept with what else was fetched, once.
+    line = launch(str(model), "enterprise", draft="org/tinier").container(8123)
+    assert json.loads(options(line)["--speculative-config"])["model"] == "org/tinier"
+    line = launch(QWEN, "enterprise").container(8123)
+    assert line.count("edgewright-models:/root/.cache/huggingface") == line.count("-v") == 1
+
+
+def test_a_container_listens_on_an_address_of_ipv6() -> None:
+    assert "[::1]:8123:8000" in launch(QWEN, host="::1").container(8123)
 
 
 def test_podman_names_gpus_its_own_way() -> None:
@@ -274,6 +344,10 @@ def test_without_gpus_it_is_run_as_vllm_for_cpus_needs_it(
     assert served.env["VLLM_CPU_KVCACHE_SPACE"] == "1"
     assert served.env["VLLM_NO_USAGE_STATS"] == "1"
     assert served.name == "a-model-b"
+    for overrides in (["max-model-len=8K"], ["max-model-len=auto"], ["max-model-len=none"]):
+        served = serving(launch(str(model), overrides=["max-num-seqs=4", *overrides]))
+        gib = {"8K": "1"}.get(overrides[0].partition("=")[2], "3")  # trained for 32768
+        assert served.env["VLLM_CPU_KVCACHE_SPACE"] == gib
     monkeypatch.setattr("edgewright.engines.vllm.server.gpus", lambda: [H100])
     served = serving(launch(str(model)))
     assert "--enforce-eager" not in served.command(1)
@@ -300,6 +374,82 @@ def test_the_command_as_json_and_as_a_container() -> None:
     told = json.loads(done.stdout)
     assert told["command"] == launch(QWEN, overrides=["max-model-len=99"]).container(8000, "podman")
     assert isinstance(told["warnings"], list)
+
+
+# Stands in for vLLM's own parser, where that lies in vLLM 0.32.
+PARSER = """
+import argparse
+class FlexibleArgumentParser(argparse.ArgumentParser): pass
+"""
+ARGUMENTS = """
+import json, os, time
+def make_arg_parser(parser):
+    time.sleep(float(os.environ.get("SLEEPS", "0")))
+    if os.environ.get("BREAKS"): raise RuntimeError("Failed to infer device type")
+    parser.add_argument("--model")
+    known = parser.parse_known_args
+    parser.parse_known_args = lambda *a: (known(*a)[0], [w for w in known(*a)[1] if "foo" in w])
+    return parser
+def validate_parsed_serve_args(args):
+    if "no-tools" in args.model: raise TypeError("it needs a tool-call parser")
+"""
+
+
+@pytest.fixture
+def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this Python imports as vLLM."""
+    for path, text in {
+        "vllm/__init__.py": "",
+        "vllm/entrypoints/launchers/cli_args.py": ARGUMENTS,
+        "vllm/utils/argparse_utils.py": PARSER,
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("vllm")
+def test_vllms_own_complaints_are_among_the_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = sys.executable
+    assert complaint(launch(QWEN), here) == ""
+    told = complaint(launch(QWEN, overrides=["foo=bar"]), here)
+    assert told == "vLLM does not take this line: unrecognized arguments: --foo"
+    assert complaint(launch("acme/no-tools"), here).endswith("it needs a tool-call parser")
+    asked = ["vllm", "command", QWEN, "--set", "foo=bar", "--json"]
+    warnings = json.loads(CliRunner().invoke(cli.app, asked).stdout)["warnings"]
+    assert told in warnings
+    # A parser that cannot be asked is not one that agrees.
+    monkeypatch.setenv("BREAKS", "1")
+    assert complaint(launch(QWEN), here).startswith("Not checked against vLLM: RuntimeError: Fail")
+    monkeypatch.delenv("BREAKS")
+    monkeypatch.setenv("SLEEPS", "60")
+    assert "took longer than 0.5 s" in complaint(launch(QWEN), here, within=0.5)
+
+
+def test_where_there_is_no_vllm_the_line_is_said_not_to_be_checked(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    told = complaint(launch(QWEN), str(bare))
+    assert told.startswith("Not checked against vLLM: ") and "--python" in told
+    assert "No such file" in complaint(launch(QWEN), str(tmp_path / "nothing"))
+    done = CliRunner().invoke(cli.app, ["vllm", "command", QWEN, "--python", str(bare)])
+    assert done.exit_code == 0 and shlex.split(done.stdout)[2] == str(bare)
+    assert told in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+@pytest.mark.parametrize("asked", [("command", QWEN), ("start", QWEN, "--python", "/bin/false")])
+def test_a_port_that_cannot_be_is_refused(asked: tuple[str, ...], port: str) -> None:
+    done = CliRunner().invoke(cli.app, ["vllm", *asked, "--port", port])
+    assert done.exit_code == 2 and done.stdout == "" and "--port" in done.stderr
+
+
+def test_starting_where_this_machine_is_not_says_so() -> None:
+    asked = ["vllm", "start", QWEN, "--python", "/bin/false", "--host", "192.0.2.1"]
+    done = CliRunner().invoke(cli.app, asked)
+    assert isinstance(done.exception, ConfigError)
+    assert "192.0.2.1 is no address of this machine" in str(done.exception)
 
 
 def test_starting_without_vllm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

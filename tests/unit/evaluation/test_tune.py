@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import xml.etree.ElementTree as xml
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 
 import plugs
+from edgewright import Agent, Config
 from edgewright.domain.errors import ConfigError, ModelNotPulledError
 from edgewright.domain.setup import Setup
 from edgewright.engines import present
-from edgewright.engines.choice import Measured, TuneProfile, choose_engine
+from edgewright.engines.choice import Failure, Measured, TuneProfile, choose_engine
 from edgewright.engines.files import Model, file_for, file_key, make_file
 from edgewright.engines.plugins import points
 from edgewright.engines.present import (
@@ -46,9 +48,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         monkeypatch.syspath_prepend(folder)
         monkeypatch.setenv("PYTHONPATH", str(folder))
         points.cache_clear()
+        present._is_well.cache_clear()
 
     yield put
     points.cache_clear()
+    present._is_well.cache_clear()
 
 
 @pytest.fixture
@@ -87,13 +91,18 @@ def test_the_quicker_engine_is_chosen_and_those_that_fail_are_told_of(
 ) -> None:
     install("steady", "slow", "crashing", "refusing", "empty", "picky")
     names = ("slow", "steady", "crashing", "refusing", "empty", "picky")
-    profile = tune(model, chosen(names)).profile
+    tuned = tune(model, chosen(names))
+    profile, failed = tuned.profile, {n: f"{e} {e.hint}" for n, e in tuned.failed.items()}
+    assert sorted(tuned.now) == ["slow", "steady"]
     assert sorted(profile.engines) == ["slow", "steady"]
     assert profile.engines["steady"].seconds() < profile.engines["slow"].seconds()
-    assert "SIGSEGV" in profile.failed["crashing"]
-    assert profile.failed["refusing"] == "the device is gone Plug it in."
-    assert "how many tokens" in profile.failed["empty"] or "too short" in profile.failed["empty"]
-    assert "does not read" in profile.failed["picky"]
+    assert "SIGSEGV" in failed["crashing"]
+    assert failed["refusing"] == "the device is gone Plug it in."
+    assert "how many tokens" in failed["empty"] or "too short" in failed["empty"]
+    assert "does not read" in failed["picky"]
+    # Kept is what was tried: with another file `picky` may do well.
+    assert sorted(profile.failed) == ["crashing", "empty", "refusing"]
+    assert profile.failed["refusing"].why == failed["refusing"]
 
     name, why = choose_engine("tiny", profile, Present(model))
     assert name == "steady" and "measured on" in why
@@ -102,10 +111,28 @@ def test_the_quicker_engine_is_chosen_and_those_that_fail_are_told_of(
 def test_an_engine_that_hangs_is_ended(install: Install, model: Model) -> None:
     install("hanging")
     began = time.monotonic()
-    profile = tune(model, chosen(["hanging"]), within=2.0).profile
+    tuned = tune(model, chosen(["hanging"]), within=2.0)
     assert time.monotonic() - began < 30
-    assert profile.engines == {}
-    assert "took longer than 2 s" in profile.failed["hanging"]
+    assert tuned.profile.engines == {} and tuned.now == ()
+    failure = tuned.profile.failed["hanging"]
+    assert "took longer than 2 s" in failure.why
+    assert (failure.status, failure.file) == ("Hanging 1.0", file_key(model.path))
+    assert tuned.worth_keeping  # or agents would hang on it
+    assert "took longer than 2 s" in str(tuned.nothing())
+
+
+def test_an_engine_that_is_not_here_is_told_of_and_nothing_is_learnt_of_it(
+    install: Install, model: Model
+) -> None:
+    install("absent")
+    old = Measured(status="1", at="2026-01-01", load=1, prefill={128: 9}, decode=9, question=1)
+    before = TuneProfile(model="tiny", machine=machine_key(), engines={"absent": old})
+    tuned = tune(model, chosen(["absent", "scripted"]), before)
+    assert tuned.profile == before and tuned.now == () and not tuned.worth_keeping
+    error = tuned.nothing()
+    assert "absent: not installed: absent is not here" in str(error)
+    assert "scripted cannot be opened" in str(error)
+    assert "pip install 'edgewright[absent]'" in error.hint
 
 
 @pytest.mark.slow
@@ -129,7 +156,7 @@ def test_an_engine_that_now_fails_is_no_longer_among_the_measured(
     )
     before = TuneProfile(model="tiny", machine=machine_key(), engines={"refusing": old})
     after = tune(model, chosen(["refusing"]), before).profile
-    assert after.engines == {} and "the device is gone" in after.failed["refusing"]
+    assert after.engines == {} and "the device is gone" in after.failed["refusing"].why
 
 
 def test_what_is_measured_does_not_outlive_the_file(
@@ -172,7 +199,8 @@ def test_a_running_server_that_has_the_model_is_found_and_measured(
         monkeypatch.setenv("SERVED_AT", address)
         assert serving(engine_class("served"), model) == (address, "org/Tiny-Instruct")
         assert Present(model)["served"].serves == address
-        assert choose_engine("tiny", None, Present(model))[0] == "served"
+        # Nobody has measured this plug-in, so nothing is done with it.
+        assert choose_engine("tiny", None, Present(model))[0] == "llama_cpp"
         found = tune(model, chosen(["served"])).profile.engines["served"]
         assert found.file == "" and found.memory is None and found.decode > 50
     # Gone, silent or talking nonsense, it serves nothing, and nobody waits for it.
@@ -185,6 +213,7 @@ def test_a_running_server_that_has_the_model_is_found_and_measured(
     assert time.monotonic() - began < 10
     tuned = tune(model, chosen(["served"]))
     assert tuned.now == () and tuned.profile.engines == tuned.profile.failed == {}
+    assert "No served server that runs here has tiny" in str(tuned.failed["served"])
 
 
 @contextmanager
@@ -219,7 +248,8 @@ def serves(models: str | None) -> Iterator[str]:
 
 def test_the_profile_is_kept_and_is_for_this_machine_only(own_home: Path) -> None:
     one = Measured(status="x", at="2026-01-01", load=1, prefill={128: 9}, decode=9, question=1)
-    profile = TuneProfile(model="a/b", machine="here", engines={"x": one}, failed={"y": "no"})
+    no = Failure(status="x", file="f", why="no")
+    profile = TuneProfile(model="a/b", machine="here", engines={"x": one}, failed={"y": no})
     path = save_profile(profile)
     assert path.parent == own_home / "tune"
     assert load_profile("a/b", "here") == profile
@@ -286,6 +316,21 @@ def test_what_cannot_be_measured_is_refused(home_with_models: Path) -> None:
     with pytest.raises(ConfigError, match="no engine 'lama_cpp'"):
         chosen(["lama_cpp"])
     assert [one.name for one in chosen([]) if one.name in ("scripted", "openai")] == []
+
+
+def test_a_file_is_measured_by_the_name_that_agents_have_for_it(
+    home_with_models: Path, smollm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(smollm_path, tmp_path / folder / "smollm2-135m.gguf")
+    monkeypatch.chdir(tmp_path / "one")
+    mine = subject("smollm2-135m.gguf")
+    agent = Agent(Config(model_id="./smollm2-135m.gguf"))
+    assert agent.model == mine.name
+    agent.close()
+    names = [mine.name, subject("../other/smollm2-135m.gguf").name, "smollm2-135m"]
+    assert len({profile_path(name) for name in names}) == 3  # each has a profile of its own
 
 
 def test_a_file_and_a_folder_are_told_from_what_they_become(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Listener(Protocol):
         """The answer is over, or there is none."""
         ...
 
+    def stepped(self) -> None:
+        """The step is over: what was told in it may go on to whoever waits for it."""
+        ...
+
 
 @dataclass(eq=False, slots=True)
 class Job:
@@ -174,6 +178,8 @@ class Batch:
             self._pages.computed(job.held, job.tokens[: job.computed])
             if row.wanted:
                 self._follow(job, next(logits))
+        for job, _ in chosen:
+            job.listener.stepped()
 
     def _follow(self, job: Job, logits: Any) -> None:
         """Chooses the next token of the job."""

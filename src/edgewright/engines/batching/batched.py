@@ -4,7 +4,8 @@ written, answered in a batch, and told as it comes."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +25,9 @@ from .answer import Answer
 from .batch import Batch, Job, Odds
 from .guide import Guide
 from .sampling import Sampler
+
+# Text, the odds of its tokens, why it is the last, what went wrong.
+_Said = tuple[str, Sequence[Odds], str, EdgewrightError | None]
 
 
 class Vocabulary(Protocol):
@@ -51,6 +55,7 @@ class BatchedEngine:
         self.context = context
         self.capabilities = replace(GUIDED, concurrency=slots)
         self._batch: Batch | None = batch
+        self._post: _Post | None = None
         self._tokenizer = tokenizer
         self._guide = Guide(
             tokenizer.tokens, sorted(tokenizer.special), tokenizer.ends, tokenizer.encode
@@ -63,13 +68,14 @@ class BatchedEngine:
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         batch = self._open()
+        tokenizer, guide = self._tokenizer, self._guide  # which it may be closed without, meanwhile
         if request.adapter:
             raise EngineError(
                 f"{self.model} has no adapter {request.adapter!r}.",
                 hint=f"The {self.name} engine takes no adapters; llama_cpp does.",
             )
         refuse_undeclared(self, request)
-        prompt = self._tokenizer.encode(chatml(request.messages))
+        prompt = tokenizer.encode(chatml(request.messages))
         room = self.context - len(prompt)
         if room < 1:
             raise ContextOverflowError(
@@ -78,8 +84,11 @@ class BatchedEngine:
                 hint="Shorten the message, or give the agent a larger Config(context=…).",
             )
         # Compiling a large schema takes seconds.
-        matcher = await anyio.to_thread.run_sync(self._guide.matcher, request)
-        heard = _Heard(self._tokenizer, request.stop)
+        matcher = await anyio.to_thread.run_sync(guide.matcher, request)
+        loop = asyncio.get_running_loop()
+        if self._post is None or self._post.loop is not loop:
+            self._post = _Post(loop)
+        heard = _Heard(tokenizer, request.stop, self._post)
         job = Job(
             prompt,
             max(1, min(request.max_tokens, room)),
@@ -89,8 +98,8 @@ class BatchedEngine:
             request.top_logprobs,
         )
         batch.add(job)
+        text, logprobs = "", list[Odds]()
         try:
-            text, logprobs = "", []
             while True:
                 piece, odds, finish, error = await heard.queue.get()
                 if error is not None:
@@ -120,13 +129,14 @@ class BatchedEngine:
         )
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
+        self._open()
         return len(self._tokenizer.encode(chatml(messages)))
 
     def close(self) -> None:
         if self._batch is not None:
             batch, self._batch = self._batch, None
             batch.close()
-            del batch
+            del batch, self._tokenizer, self._guide
             self._release()
             give_memory_back()
 
@@ -141,35 +151,51 @@ class BatchedEngine:
         return self._batch
 
 
+class _Post:
+    """Brings what the batch's thread says into the queues of an event loop. Waking the loop takes
+    longer than all else about a token, so it is woken once for all that is said in a step."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._letters: list[tuple[asyncio.Queue[_Said], _Said]] = []
+
+    def put(self, queue: asyncio.Queue[_Said], said: _Said) -> bool:
+        """Has it brought into the queue with the next `send`. False when the loop is closed."""
+        self._letters.append((queue, said))
+        return not self.loop.is_closed()
+
+    def send(self) -> None:
+        if not self._letters:
+            return
+        letters, self._letters = self._letters, []
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(_deliver, letters)
+
+
+def _deliver(letters: Iterable[tuple[asyncio.Queue[_Said], _Said]]) -> None:
+    for queue, said in letters:
+        queue.put_nowait(said)
+
+
 class _Heard:
     """Takes an answer's tokens from the batch's thread, as text, to the event loop. What is queued
     is never more than the answer."""
 
-    def __init__(self, tokenizer: Vocabulary, stops: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Vocabulary, stops: Sequence[str], post: _Post) -> None:
         self._tokenizer = tokenizer
         self._answer = Answer(stops)
-        self._loop = asyncio.get_running_loop()
-        self.queue: asyncio.Queue[tuple[str, list[Odds], str, EdgewrightError | None]] = (
-            asyncio.Queue()
-        )
+        self._post = post
+        self.queue: asyncio.Queue[_Said] = asyncio.Queue()
 
     def more(self, tokens: Sequence[int], odds: Sequence[Odds]) -> bool:
         texts = [self._tokenizer.tokens[n] for n in tokens if n not in self._tokenizer.special]
         text = "".join(self._answer.feed(token) for token in texts if not self._answer.stopped)
-        return self._put(text, odds) and not self._answer.stopped
+        there = self._post.put(self.queue, (text, odds, "", None))
+        return there and not self._answer.stopped
 
     def ended(self, finish: str, error: EdgewrightError | None) -> None:
-        self._put(self._answer.rest(), (), finish, error)
+        self._post.put(self.queue, (self._answer.rest(), (), finish, error))
+        self._post.send()
 
-    def _put(
-        self,
-        text: str,
-        odds: Sequence[Odds],
-        finish: str = "",
-        error: EdgewrightError | None = None,
-    ) -> bool:
-        try:
-            self._loop.call_soon_threadsafe(self.queue.put_nowait, (text, [*odds], finish, error))
-        except RuntimeError:  # the loop is closed
-            return False
-        return True
+    def stepped(self) -> None:
+        self._post.send()

@@ -13,12 +13,13 @@ from ...domain.errors import EngineError
 from ...domain.setup import Setup
 from ..batching.batch import Batch
 from ..batching.batched import BatchedEngine
+from ..batching.row import Row
 from ..machine import cores
 from .api import library
-from .folder import Folder, providers
+from .folder import CONFIG, Folder, damaged, providers
 from .generators import Generators
 from .session import Session
-from .slots import Slots
+from .slots import Compute, Slots
 from .tokenizer import Tokenizer
 
 
@@ -51,7 +52,8 @@ class OnnxEngine(BatchedEngine):
         room = {"context": context, "slots": slots, "threads": threads or cores()}
         # Elsewhere than on the CPU the library's own way knows where caches are kept.
         together = folder.provider == "CPU" and folder.caches is not None
-        compute = Session(folder, **room) if together else Generators(folder, **room)
+        compute: Compute = Session(folder, **room) if together else Generators(folder, **room)
+        _check(compute, folder)
         computed = Slots(compute, context=context, slots=slots)
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
         super().__init__(model or folder.path.name, context, slots, batch, tokenizer)
@@ -79,5 +81,13 @@ class OnnxEngine(BatchedEngine):
         version = library().__version__
         return f"onnxruntime-genai {version}, in process; providers: {', '.join(providers())}"
 
-    def _release(self) -> None:
-        del self._tokenizer, self._guide
+
+def _check(compute: Compute, folder: Folder) -> None:
+    """Raises ModelFileError where the graph is not what the configuration says: in no other way
+    does all of that show."""
+    try:
+        (logits,) = compute([Row([0], 0, [0], True)])
+    except EngineError as error:
+        raise damaged(folder.path, f"it cannot be computed as {CONFIG} says: {error}") from error
+    if len(logits) != folder.vocabulary:
+        raise damaged(folder.path, f"its vocabulary is of {len(logits)}, not {folder.vocabulary}")

@@ -57,7 +57,7 @@ class Caches:
     @classmethod
     def of(cls, decoder: dict[str, Any]) -> Caches | None:
         """Those of the decoder in a configuration; None for one that is told, or tells, more than
-        tokens and odds. Raises KeyError, TypeError, ValueError."""
+        tokens and odds. Raises what comes of one that makes no sense."""
         told, tells = dict(decoder["inputs"]), dict(decoder["outputs"])
         pairs = [
             (told.pop(f"past_{kind}_names"), tells.pop(f"present_{kind}_names"))
@@ -67,9 +67,10 @@ class Caches:
             return None
         if list(tells.values()) != ["logits"]:
             return None
-        layers = range(int(decoder["num_hidden_layers"]))
+        layers = range(_count(decoder, "num_hidden_layers", 1024))
         names = [(past % n, present % n) for n in layers for past, present in pairs]
-        return cls(tuple(names), int(decoder["num_key_value_heads"]), int(decoder["head_size"]))
+        heads, size = (_count(decoder, key) for key in ("num_key_value_heads", "head_size"))
+        return cls(tuple(names), heads, size)
 
 
 class Folder:
@@ -86,8 +87,8 @@ class Folder:
         try:
             model = config["model"]
             decoder = model["decoder"]
-            self.context = int(model["context_length"])
-            self.vocabulary = int(model["vocab_size"])
+            self.context = _count(model, "context_length")
+            self.vocabulary = _count(model, "vocab_size")
             ends = model["eos_token_id"]
             self.ends: list[int] = [ends] if isinstance(ends, int) else [int(end) for end in ends]
             options = decoder["session_options"]["provider_options"]
@@ -95,11 +96,12 @@ class Folder:
             graph = str(decoder["filename"])
             shared = config.get("search", {}).get("past_present_share_buffer")
             self.caches = Caches.of(decoder) if shared else None
-            bool(self.tokenizer["model"]["vocab"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(path, f"{CONFIG} or {TOKENIZER} lacks {error}") from error
+            if not isinstance(self.tokenizer["model"]["vocab"], dict):
+                raise ValueError("a vocabulary with numbers")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise damaged(path, f"{CONFIG} or {TOKENIZER} lacks {error}") from error
         if Path(graph).name != graph or not (path / graph).is_file():
-            raise _damaged(path, f"there is no {graph}")
+            raise damaged(path, f"there is no {graph}")
         self.graph = path / graph
         here = providers()
         if missing := [name for name in self.providers if name not in here]:
@@ -117,19 +119,27 @@ class Folder:
 
 def _json(path: Path, name: str) -> dict[str, Any]:
     if not path.is_dir():
-        raise _damaged(path, "it is not a folder")
+        raise damaged(path, "it is not a folder")
     try:
         found = json.loads((path / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _damaged(path, f"there is no {name}") from None
+        raise damaged(path, f"there is no {name}") from None
     except (OSError, ValueError) as error:
-        raise _damaged(path, f"{name} cannot be read: {error}") from error
+        raise damaged(path, f"{name} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise _damaged(path, f"{name} is not what it should be")
+        raise damaged(path, f"{name} is not what it should be")
     return found
 
 
-def _damaged(path: Path, why: str) -> ModelFileError:
+def _count(about: dict[str, Any], key: str, most: int = 1 << 24) -> int:
+    number = int(about[key])
+    if not 0 < number <= most:
+        raise ValueError(f"a {key} that makes sense: it is {number}")
+    return number
+
+
+def damaged(path: Path, why: str) -> ModelFileError:
+    """The error for a folder that cannot be used."""
     return ModelFileError(
         f"{path} is no whole model for ONNX Runtime GenAI: {why}.",
         hint="Make it again: edgewright models convert ALIAS --to onnx",

@@ -13,13 +13,13 @@ from typing import Any
 from ...domain.errors import EngineError
 from ..batching.row import Row
 from .api import Generator, Model
-from .folder import Folder
+from .folder import Folder, damaged
 
 
 class Generators:
     """The model of `folder`, with a Generator of `context` tokens for each slot, which are computed
-    in turns. One takes its memory when it is first used. Raises EngineError. Not to be used from
-    two threads at a time.
+    in turns. One takes its memory when it is first used. Raises ModelFileError for a graph that
+    cannot be loaded, EngineError when computing fails. Not to be used from two threads at a time.
     """
 
     def __init__(self, folder: Folder, *, context: int, slots: int, threads: int) -> None:
@@ -28,7 +28,10 @@ class Generators:
             # Waiting threads that spin take the processor from those who share it.
             session["session.intra_op.allow_spinning"] = "0"
         overlay = {"model": {"decoder": {"session_options": session}}}
-        self._model = Model(folder.path, json.dumps(overlay))
+        try:
+            self._model = Model(folder.path, json.dumps(overlay))
+        except EngineError as error:
+            raise damaged(folder.path, str(error)) from error
         self._context = context
         self._vocabulary = folder.vocabulary
         self._generators: list[Generator | None] = [None] * slots

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...domain.errors import EngineError
 from ..batching.row import Row
-from .folder import Folder
+from .folder import Folder, damaged
 
 
 class Session:
@@ -20,7 +20,8 @@ class Session:
     The graph writes the keys and values of new tokens into the arrays that hold those of the past,
     (slots, heads, context, head size) each, so that sequences in slots side by side are a batch
     without any copying. An array takes memory as it is written.
-    Raises EngineError. Not to be used from two threads at a time.
+    Raises ModelFileError for a graph that cannot be loaded, EngineError without the memory and when
+    computing fails. Not to be used from two threads at a time.
     """
 
     def __init__(self, folder: Folder, *, context: int, slots: int, threads: int) -> None:
@@ -37,7 +38,7 @@ class Session:
                 folder.graph, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions have no common base
-            raise EngineError(f"ONNX Runtime: {str(error)[:400]}") from error
+            raise damaged(folder.path, f"ONNX Runtime: {str(error)[:400]}") from error
         caches = folder.caches
         assert caches is not None
         shape = (slots, caches.heads, context, caches.head_size)
@@ -57,15 +58,16 @@ class Session:
 
         ends = [row.past + len(row.tokens) for row in batch]
         mask = numpy.arange(max(ends)) < numpy.array(ends)[:, None]
-        binding = self._bound(batch[0].pages[0], len(batch))
-        binding.bind_cpu_input("input_ids", numpy.array([row.tokens for row in batch], "int64"))
-        binding.bind_cpu_input("attention_mask", mask.astype("int64"))
-        binding.bind_output("logits", "cpu")
         try:
+            binding = self._bound(batch[0].pages[0], len(batch))
+            binding.bind_cpu_input("input_ids", numpy.array([row.tokens for row in batch], "int64"))
+            binding.bind_cpu_input("attention_mask", mask.astype("int64"))
             self._session.run_with_iobinding(binding)
+            logits = binding.get_outputs()[0].numpy()[:, -1].copy()
+            binding.bind_output("logits", "cpu")  # lets go of those of a whole prompt
         except Exception as error:
             raise EngineError(f"ONNX Runtime: {str(error)[:400]}") from error
-        return binding.get_outputs()[0].numpy()[:, -1].copy()
+        return logits
 
     def _bound(self, first: int, count: int) -> Any:
         """The caches of `count` slots from the `first` on, as what the graph reads and writes."""
@@ -87,7 +89,14 @@ def _room(shape: tuple[int, ...]) -> Any:
     first token would take one."""
     import numpy
 
-    return numpy.frombuffer(mmap.mmap(-1, 4 * prod(shape)), numpy.float32).reshape(shape)
+    size = 4 * prod(shape)
+    try:
+        return numpy.frombuffer(mmap.mmap(-1, size), numpy.float32).reshape(shape)
+    except (OSError, OverflowError, MemoryError) as error:
+        raise EngineError(
+            f"There is no memory for the cache, of {2 * size:,} bytes in each layer of the model.",
+            hint="Give it fewer slots, or the agent a smaller Config(context=…).",
+        ) from error
 
 
 def batches(rows: Sequence[Row]) -> list[list[Row]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from functools import cache
 
-from ...domain.errors import ModelFileError
-from .folder import Folder
+from ..chatml import check_chatml
+from .folder import TOKENIZER, Folder, damaged
 
 
 class Tokenizer:
@@ -14,16 +14,17 @@ class Tokenizer:
     text, `ends` those that end an answer. Raises ModelFileError."""
 
     def __init__(self, folder: Folder) -> None:
+        try:
+            self._read(folder)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(folder.path, f"{TOKENIZER} cannot be used: {str(error)[:400]}") from error
+        check_chatml(self.encode, folder.path)
+
+    def _read(self, folder: Folder) -> None:
         import llguidance
 
         content = folder.tokenizer
-        try:
-            self._cut = llguidance.LLTokenizer(json.dumps(content)).tokenize_str
-        except ValueError as error:
-            raise ModelFileError(
-                f"The tokenizer of {folder.path} cannot be used: {str(error)[:400]}",
-                hint="Make the folder again: edgewright models convert ALIAS --to onnx",
-            ) from error
+        self._cut = llguidance.LLTokenizer(json.dumps(content)).tokenize_str
         known: dict[str, int] = content["model"]["vocab"]
         added = {str(token["content"]): token for token in content.get("added_tokens") or ()}
         by_bytes = "ByteLevel" in json.dumps(content.get("decoder"))
@@ -40,6 +41,8 @@ class Tokenizer:
         names = [added[name]["id"] for name in ("<|im_end|>", "<|endoftext|>") if name in added]
         ends = dict.fromkeys([*folder.ends, *names])
         self.ends = [number for number in ends if 0 <= number < folder.vocabulary]
+        if not self.ends:
+            raise ValueError("no token of its vocabulary ends an answer")
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, in which control tokens count as such."""

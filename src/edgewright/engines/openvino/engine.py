@@ -18,6 +18,7 @@ from ...models.gguf import GGUFHeader, read_header
 from ...models.store import home
 from ..batching.batch import Batch
 from ..batching.batched import BatchedEngine
+from ..chatml import check_chatml
 from ..machine import cores
 from .model import PagedModel, Tokenizer, graph_of, library
 
@@ -63,6 +64,7 @@ class OpenVINOEngine(BatchedEngine):
         folder = graph_of(path, cache or home() / "openvino")
         loaded = PagedModel(folder, tokens=context * slots, threads=threads or cores())
         tokenizer = Tokenizer(folder, loaded.vocabulary)
+        check_chatml(tokenizer.encode, path)
         batch = Batch(loaded, tokenizer.tokens, tokenizer.ends)
         super().__init__(model or path.stem, context, slots, batch, tokenizer)
 
@@ -92,9 +94,6 @@ class OpenVINOEngine(BatchedEngine):
         openvino = library()
         version = openvino.__version__.split("-")[0]
         return f"openvino {version}, in process; devices: {_devices(openvino)}"
-
-    def _release(self) -> None:
-        del self._tokenizer, self._guide
 
 
 def _devices(openvino: object) -> str:

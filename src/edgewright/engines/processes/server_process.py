@@ -12,15 +12,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import EADDRNOTAVAIL, EAFNOSUPPORT
 from pathlib import Path
 from typing import Final
 
 import httpcore
 import psutil
 
+from ...domain.errors import ConfigError
 from . import leash
 
 LOG_BYTES: Final = 5_000_000  # of a log, and as much again of the one before
+NO_ADDRESS: Final = (EADDRNOTAVAIL, EAFNOSUPPORT)
 LET_GO: Final = 5.0  # seconds in which the leash ends after its server has
 
 
@@ -90,7 +93,7 @@ class ServerProcess:
     def healthy(self, timeout: float) -> bool:
         """Whether something on the port says that it is well."""
         limits = {"connect": timeout, "read": timeout, "write": timeout}
-        url = f"http://{self._served.host}:{self._port}{self._served.health}"
+        url = f"http://{in_url(self._served.host)}:{self._port}{self._served.health}"
         try:
             return httpcore.request("GET", url, extensions={"timeout": limits}).status == 200
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
@@ -133,17 +136,39 @@ class ServerProcess:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen there now. Raises ConfigError for what is no address of this
+    machine."""
     try:
-        socket.create_server((host, port)).close()
+        _listen(host, port).close()
     except OSError:
         return False
     return True
 
 
 def free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as free:
+    """A port of the host that nobody has. Raises ConfigError like `is_free`, and OSError."""
+    with _listen(host, 0) as free:
         return int(free.getsockname()[1])
+
+
+def in_url(host: str) -> str:
+    """The host as URLs have it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET  # as vLLM chooses it
+        *_, at = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
+        return socket.create_server(at, family=family)
+    except (OSError, UnicodeError) as error:
+        # Other errors of the system are of the port: it is taken, or not ours to have.
+        if isinstance(error, socket.gaierror | UnicodeError) or error.errno in NO_ADDRESS:
+            raise ConfigError(
+                f"{host} is no address of this machine: {error}",
+                hint="Listen on 127.0.0.1, or on 0.0.0.0 for others to reach it.",
+            ) from error
+        raise
 
 
 def last_lines(path: Path, count: int) -> str:

@@ -28,7 +28,7 @@ from ...domain.errors import (
 )
 from ...models.store import home
 from . import servers
-from .server_process import Fell, Served, ServerProcess, free_port, is_free, last_lines
+from .server_process import Fell, Served, ServerProcess, free_port, in_url, is_free, last_lines
 
 State = Literal["stopped", "starting", "ready", "waiting", "failed"]
 Happening = Literal["start", "healthy", "fell", "gave_up", "stopped"]
@@ -82,7 +82,7 @@ class Supervisor:
     @property
     def address(self) -> str:
         """http://host:port; another one after a restart if the port was taken meanwhile."""
-        return f"http://{self.served.host}:{self.port}"
+        return f"http://{in_url(self.served.host)}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -92,13 +92,14 @@ class Supervisor:
 
     def start(self) -> None:
         """Returns when the server is healthy. Raises EngineUnavailableError when it ends before,
-        with its last words, EngineTimeoutError when it takes too long, EngineError when one of that
-        name runs already."""
+        with its last words, or is stopped, EngineTimeoutError when it takes too long, EngineError
+        when one of that name runs already, ConfigError for a host that is not this machine."""
         if os.name != "posix":
             raise EngineUnavailableError(
                 "Server processes can be run on Linux and macOS only.",
                 hint="Give the address of one that runs elsewhere.",
             )
+        is_free(self.served.host, 0)  # for its ConfigError
         servers.sweep()
         self._lock = servers.claim(self.served.name)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -109,13 +110,15 @@ class Supervisor:
         try:
             self._thread.start()
             with self._changed:
-                self._changed.wait_for(lambda: self.state == "ready" or self._error is not None)
+                self._changed.wait_for(
+                    lambda: self.state == "ready" or self._error is not None or self._stopping
+                )
         except BaseException:  # Ctrl-C
             self.stop()
             raise
-        if self._error is not None:
+        if self._error is not None or self._stopping:  # by another thread
             self.stop()
-            raise self._error
+            raise self._error or self._unavailable()
 
     def stop(self) -> None:
         """Ends the server, with SIGTERM first, and all that it started. Safe to call twice."""

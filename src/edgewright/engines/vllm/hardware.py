@@ -73,8 +73,8 @@ def shortcomings(launch: Launch, here: list[Gpu]) -> list[str]:
     """What will not work, or not well, when it is started on a machine with these GPUs: a sentence
     for each, with the way out."""
     options = launch.options
-    tensor = int(str(options.get("tensor-parallel-size", 1)))
-    needed = tensor * int(str(options.get("pipeline-parallel-size", 1)))
+    tensor = launch.whole("tensor-parallel-size") or 1
+    needed = tensor * (launch.whole("pipeline-parallel-size") or 1)
     config = _config(launch.model)
     told = []
     if not here:
@@ -102,8 +102,8 @@ def shortcomings(launch: Launch, here: list[Gpu]) -> list[str]:
             f"The model's {heads} attention heads cannot be split over {tensor} GPUs: "
             "--set tensor-parallel-size=1"
         )
-    longest, length = config.get("max_position_embeddings"), options.get("max-model-len")
-    if isinstance(longest, int) and length is not None and int(str(length)) > longest:
+    longest, length = config.get("max_position_embeddings"), launch.whole("max-model-len")
+    if isinstance(longest, int) and length is not None and length > longest:
         told.append(f"The model was trained for {longest} tokens: --set max-model-len={longest}")
     guess = options.get("speculative-config")
     if isinstance(guess, dict) and "model" not in guess and not family_draft(launch.model):
@@ -122,8 +122,7 @@ def shortcomings(launch: Launch, here: list[Gpu]) -> list[str]:
 
 
 def _memory(launch: Launch, here: list[Gpu]) -> list[str]:
-    share = float(str(launch.options.get("gpu-memory-utilization", 0.9)))
-    told = []
+    share, told = launch.share(), []
     for number, gpu in enumerate(here):
         if gpu.free < share * gpu.memory:
             room = max(0.05, int(100 * gpu.free / gpu.memory) / 100 - 0.02)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from ...domain.errors import ConfigError
+from ..processes.server_process import in_url
 
 Value = str | int | float | bool | Mapping[str, object]
 
@@ -68,15 +70,26 @@ DRAFTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# Options that are something else's to say here.
+# Options that are something else's to say here, and whose.
 _ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "api-key": "it would stand in the list of processes; set VLLM_API_KEY in the environment",
-        "model": "it is the command's argument",
-        "host": "use --host",
-        "port": "use --port",
+        "api-key": "Set VLLM_API_KEY in the environment: here everybody could read it.",
+        "model": "It is the command's argument.",
+        "host": "Use --host.",
+        "port": "Use --port.",
+        "served-model-name": "Use --name.",
     }
 )
+
+# What is reckoned with here. vLLM reads 4k as 4000 and 4K as 4096, but not in all of them.
+_WHOLE: Final = ("tensor-parallel-size", "pipeline-parallel-size", "max-num-seqs")
+_LONG: Final = ("max-model-len", "max-num-batched-tokens")
+_SHARE: Final = "gpu-memory-utilization"
+_BY_LETTER: Final = {
+    letter: base**power
+    for letters, base in (("kmgt", 1000), ("KMGT", 1024))
+    for power, letter in enumerate(letters, 1)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +101,62 @@ class Launch:
     options: Mapping[str, Value]
     host: str = LOOPBACK
 
+    def whole(self, name: str) -> int | None:
+        """The whole number that the option is set to; None where it is left to vLLM. Raises
+        ConfigError for what vLLM would not take for one."""
+        value = self.options.get(name)
+        if value is None or (name == "max-model-len" and value in ("auto", "-1")):
+            return None
+        try:
+            number = _number(_text(value), by_letter=name in _LONG)
+        except (ValueError, OverflowError):
+            number = 0
+        if not 1 <= number <= 10**12:
+            raise ConfigError(
+                f"{name} cannot be {_text(value)!r}.",
+                hint=f"Write a whole number: --set {name}={4096 if name in _LONG else 1}",
+            )
+        return number
+
+    def share(self) -> float:
+        """Of each GPU's memory. Raises ConfigError for what cannot be one."""
+        value = self.options.get(_SHARE, 0.9)
+        try:
+            share = float(_text(value))
+        except ValueError:
+            share = 0.0
+        if not 0 < share <= 1:
+            raise ConfigError(
+                f"{_SHARE} cannot be {_text(value)!r}.",
+                hint=f"Write a share, more than 0 and up to 1: --set {_SHARE}=0.8",
+            )
+        return share
+
     def command(self, port: int, python: str = "python") -> list[str]:
         """The command line."""
         return [python, "-m", MODULE, *self._arguments(self.model, self.host, port)]
 
     def container(self, port: int, program: str = "docker", image: str = IMAGE) -> list[str]:
         """The command line that runs it in a container, on the same port of this machine. `program`
-        is docker or podman; a model in a folder is mounted."""
-        folder, model = Path(self.model).expanduser(), self.model
+        is docker or podman; a model in a folder is mounted, and so is its draft."""
         gpus = ["--device", "nvidia.com/gpu=all"] if program == "podman" else ["--gpus", "all"]
-        line = [program, "run", "--rm", "--ipc=host", *gpus, "-p", f"{self.host}:{port}:8000"]
+        line = [program, "run", "--rm", "--ipc=host", *gpus]
+        line += ["-p", f"{in_url(self.host)}:{port}:8000"]
         for name, value in QUIET.items():
             line += ["-e", f"{name}={value}"]
         for name in SECRETS:  # their values come from the environment that this is run in
             line += ["-e", name]
-        if folder.is_dir():
-            model = f"/models/{folder.resolve().name}"
-            line += ["-v", f"{folder.resolve()}:{model}:ro"]
-        else:
-            line += ["-v", "edgewright-models:/root/.cache/huggingface"]
+        model, mount = _mounted(self.model, "/models")
+        mounts, inside = [mount], self
+        guess = self.options.get("speculative-config")
+        if isinstance(guess, Mapping) and "model" in guess:
+            draft, mount = _mounted(str(guess["model"]), "/drafts")
+            options = {**self.options, "speculative-config": {**guess, "model": draft}}
+            mounts, inside = [*mounts, mount], replace(self, options=options)
+        for mount in dict.fromkeys(mounts):
+            line += ["-v", mount]
         line += ["--entrypoint", "python3", image, "-m", MODULE]
-        return [*line, *self._arguments(model, "0.0.0.0", 8000)]  # noqa: S104 - in the container
+        return [*line, *inside._arguments(model, "0.0.0.0", 8000)]  # noqa: S104 - in the container
 
     def _arguments(self, model: str, host: str, port: int) -> list[str]:
         line = ["--model", model, "--host", host, "--port", str(port)]
@@ -116,8 +164,7 @@ class Launch:
             if value is True or value is False:
                 line.append(f"--{'' if value else 'no-'}{name}")
             else:
-                text = value if isinstance(value, str) else json.dumps(value)
-                line += [f"--{name}", text]
+                line += [f"--{name}", _text(value)]
         return line
 
 
@@ -137,13 +184,18 @@ def launch(
     smallest of the model's family, or none but the prompt where that is not known. `overrides` are
     `option=value`, named as vLLM does; `none` leaves an option out. Raises ConfigError.
     """
+    if not model.strip() or not host.strip():
+        raise ConfigError(
+            f"The {'host' if model.strip() else 'model'} is empty.",
+            hint="Name a Hugging Face folder or a model on the hub, and an address to listen at.",
+        )
     if scenario not in SCENARIOS:
         raise ConfigError(
             f"There is no scenario {scenario!r}.", hint=f"Use one of {', '.join(SCENARIOS)}."
         )
     wanted = SCENARIOS[scenario]
     options: dict[str, Value] = {
-        "served-model-name": name or Path(model).name,
+        "served-model-name": name or _last_name(model),
         "gpu-memory-utilization": wanted.memory,
         "max-model-len": wanted.length,
         "tensor-parallel-size": wanted.tensor,
@@ -165,7 +217,11 @@ def launch(
         options["trust-remote-code"] = True
     for override in overrides:
         _override(options, override)
-    return Launch(model, MappingProxyType(options), host)
+    start = Launch(model, MappingProxyType(options), host)
+    for option in (*_WHOLE, *_LONG):
+        start.whole(option)
+    start.share()
+    return start
 
 
 def family_draft(model: str) -> str:
@@ -174,10 +230,37 @@ def family_draft(model: str) -> str:
     return next((draft for family, draft in DRAFTS.items() if family in name), "")
 
 
+def _last_name(model: str) -> str:
+    path = Path(model).expanduser()
+    return (path if path.name.strip(".") else path.resolve()).name or "model"
+
+
 def _speculation(draft: str) -> dict[str, object]:
     if draft:
         return {"model": draft, "num_speculative_tokens": GUESSES}
     return {"method": "ngram", "num_speculative_tokens": GUESSES, "prompt_lookup_max": GUESSES}
+
+
+def _mounted(model: str, below: str) -> tuple[str, str]:
+    """Where a container has the model, and the mount for it: of its folder, or of what was fetched
+    from the hub."""
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return model, "edgewright-models:/root/.cache/huggingface"
+    inside = f"{below}/{folder.resolve().name}"
+    return inside, f"{folder.resolve()}:{inside}:ro"
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(text: str, *, by_letter: bool) -> int:
+    """Raises ValueError and OverflowError."""
+    if by_letter and (read := re.fullmatch(r"([0-9.]+)([kmgtKMGT])", text)):
+        said, letter = read.groups()
+        return int((float if letter.islower() else int)(said) * _BY_LETTER[letter])
+    return int(text)
 
 
 def _override(options: dict[str, Value], text: str) -> None:
@@ -188,7 +271,7 @@ def _override(options: dict[str, Value], text: str) -> None:
             f"{text!r} sets nothing.", hint="Write option=value, for example max-model-len=1024"
         )
     if key in _ELSEWHERE:
-        raise ConfigError(f"{key} cannot be set here.", hint=f"Because {_ELSEWHERE[key]}.")
+        raise ConfigError(f"{key} cannot be set here.", hint=_ELSEWHERE[key])
     if said == "none":
         options.pop(key, None)
     else:

