@@ -41,6 +41,11 @@ _WRITTEN = {  # fromisoformat takes more than the format allows: weeks, no separ
     "date-time": re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d"),
 }
 
+# "mm-dd-yyyy", as a description says how a date is to be written. (Some miscount the y.)
+_PART = r"yy(?:yy?)?|mm?|dd?"
+_FORM = re.compile(rf"(?<!\w)({_PART})([-/.])({_PART})(?:\2({_PART}))?(?!\w)", re.IGNORECASE)
+_WORDS = re.compile(r"\b(year|month|day)([-/.])(year|month|day)\2(year|month|day)\b", re.IGNORECASE)
+
 
 def is_written(text: str, form: str) -> bool:
     """Whether the text is in the form, "date", "time" or "date-time"; True for other forms."""
@@ -71,6 +76,27 @@ def rewritten(text: str, form: str) -> str | None:
             if day and moment:
                 return datetime.combine(day, moment).isoformat()
     return None
+
+
+def as_described(text: str, description: str) -> str | None:
+    """The date that the text is in the one form that the description gives; None where either is
+    not there, or leaves a doubt."""
+    day = read_date(text)
+    forms = {found.groups() for form in (_FORM, _WORDS) for found in form.finditer(description)}
+    if day is None or len(forms) != 1:
+        return None
+    first, between, *others = forms.pop()
+    parts = [part.lower() for part in (first, *others) if part]
+    if not {"y", "m"} <= {part[0] for part in parts} or len({p[0] for p in parts}) < len(parts):
+        return None
+    return between.join(_part(day, part) for part in parts)
+
+
+def _part(day: date, part: str) -> str:
+    if part[0] == "y":
+        return f"{day.year % 100:02}" if part == "yy" else f"{day.year:04}"
+    number = day.month if part[0] == "m" else day.day
+    return str(number) if len(part) == 1 else f"{number:02}"
 
 
 def read_date(text: str) -> date | None:

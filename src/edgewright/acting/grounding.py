@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
-from .dates import read_date
+from .dates import as_described, read_date
 from .heard import Heard
 from .support import levels_of_items, supports, topic_is_said
 
 _FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")  # of a date, in a description
+_LARGE = 10_000  # from which on zeros are miscounted
 NOT_SAID = "nothing that was said speaks for it"
 
 
@@ -36,7 +39,8 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
     kept: dict[str, Any] = {}
     repairs: list[Repair] = []
     for name, value in arguments.items():
-        better = _stated(value, name, tool, heard)
+        others = [other for key, other in arguments.items() if key != name]
+        better = _recounted(_stated(value, name, tool, heard), others, heard)
         if better != value:
             repairs.append(Repair(name, value, better, "it is what was said"))
         kept[name] = better
@@ -51,13 +55,19 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
                 missing.append(name)
         elif "default" not in schema or kept[name] != schema["default"]:
             repairs.append(Repair(name, kept.pop(name), None, NOT_SAID))
+    for name, value in kept.items():  # now, for what was said is not in that form
+        described = str(properties.get(name, {}).get("description", ""))
+        written = as_described(value, described) if isinstance(value, str) else None
+        if written and written != value:
+            repairs.append(Repair(name, value, written, "the form that its description gives"))
+            kept[name] = written
     stated = frozenset(name for name, level in levels.items() if level == "stated")
     return Grounded(kept, tuple(repairs), tuple(missing), stated)
 
 
 def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
     """What was said in place of a value that was not: the one choice of several, the flag that
-    the request names, the items of a list without those nobody named."""
+    the request names, the items of a list without those that nobody named."""
     schema = tool.parameters.get("properties", {}).get(name, {})
     if value is False and topic_is_said(name, tool, heard):
         return True
@@ -69,14 +79,31 @@ def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
         said = [c for c in choices if isinstance(c, str) and _is_said(c, heard)]
         if len(said) == 1 and not _is_said(value, heard):
             return said[0]
-    if isinstance(value, list) and len(value) > 1 and "enum" in schema.get("items", {}):
+    if isinstance(value, list) and len(value) > 1:
         levels = levels_of_items(value, name, tool, heard)
-        named = [item for item, level in zip(value, levels, strict=True) if level == "stated"]
-        if named:
-            return named
+        if "stated" in levels and "enum" in _dict(schema.get("items")):
+            return [item for item, level in zip(value, levels, strict=True) if level == "stated"]
+        if "stated" in levels and all(isinstance(item, str) for item in value):
+            return [item for item, n in zip(value, levels, strict=True) if n != "unsupported"]
     return value
+
+
+def _recounted(value: Any, others: Sequence[Any], heard: Heard) -> Any:
+    """The number that was said in place of one that differs from it in how many zeros it has."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value in heard.numbers:
+        return value
+    if not _LARGE <= value < inf or value != int(value) or heard.units:  # it may be converted
+        return value
+    digits = str(int(value)).rstrip("0")
+    said = {int(n) for n in heard.numbers if n >= _LARGE and n == int(n) and n not in others}
+    like = [n for n in said if str(n).rstrip("0") == digits]
+    return type(value)(like[0]) if len(like) == 1 else value
 
 
 def _is_said(choice: str, heard: Heard) -> bool:
     words = choice.replace("_", " ").replace("-", " ").lower().split()
     return bool(words) and all(word in heard.words for word in words)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

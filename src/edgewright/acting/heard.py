@@ -54,7 +54,7 @@ class Heard:
         self._by_letter: dict[str, list[str]] = defaultdict(list)
         for word in self.words:
             self._by_letter[word[0]].append(word)
-        self._units = {UNITS[word] for word in self.words if word in UNITS}
+        self.units = {UNITS[word] for word in self.words if word in UNITS}
 
     def copy(self) -> Heard:
         """The same, with `numbers` of its own to count off."""
@@ -74,7 +74,7 @@ class Heard:
         """Whether the word was said, in this or a related form."""
         if word in self.words or stem(word) in self.stems or _CURRENCIES.get(word) in self.stems:
             return True
-        if UNITS.get(word) in self._units:
+        if UNITS.get(word) in self.units:
             return True
         if word.isdecimal():
             return len(word) < 30 and int(word) in self.numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,3 +162,74 @@ def test_whatever_was_called_and_said_nothing_breaks_and_no_required_argument_is
     assert not found.stated & {*found.missing}
     left_out = {repair.path for repair in found.repairs if repair.reason == NOT_SAID}
     assert {*found.arguments} == {*arguments} - left_out
+
+
+# Numbers with their zeros, dates in the form that is asked for, lists of what was said
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "meant"),
+    [
+        ("a net income of $10,000,000", 1_000_000, 10_000_000),
+        ("50 million USD", 500_000_000.0, 50_000_000.0),
+        ("50 million USD", 50_000_000, 50_000_000),
+        ("a net income of $10,000,000 or $100,000", 1_000_000, 1_000_000),  # of which?
+        ("5 km", 5_000, 5_000),
+        ("20,000 meters", 2_000_000, 2_000_000),  # in centimeters
+        ("12,000 and 13,000", 14_000, 14_000),
+        ("10,000,000 shares", 10_000_001, 10_000_001),
+    ],
+)
+def test_a_number_with_too_many_zeros_or_too_few_is_the_one_that_was_said(
+    said: str, given: float, meant: float
+) -> None:
+    tool = ToolSpec("pay", "Pay.", {"properties": {"amount": {}}, "required": ["amount"]})
+    found = grounded({"amount": given}, tool, said)
+    assert found.arguments == {"amount": meant}
+    assert type(found.arguments["amount"]) is type(given)
+    assert changes(found) == ([] if given == meant else [("amount", given, meant)])
+
+
+def test_a_number_that_another_argument_has_is_not_taken_for_this_one() -> None:
+    tool = ToolSpec("pay", "Pay.", {"properties": {"net": {}, "gross": {}}, "required": ["net"]})
+    found = grounded({"net": 1_000_000, "gross": 10_000_000}, tool, "10,000,000 in all")
+    assert found.arguments["net"] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("description", "given", "meant"),
+    [
+        ("The date, in the format mm-dd-yyyy.", "2023-06-01", "06-01-2023"),
+        ("The date (month-day-year) of it.", "2023/06/01", "06-01-2023"),
+        ("In the format of MM-DD-YYY.", "June 1, 2023", "06-01-2023"),
+        ("Format: dd/mm/yy", "1 June 2023", "01/06/23"),
+        ("Format: d.m.yyyy", "2023-06-01", "1.6.2023"),
+        ("In 'mm-yyyy' format.", "2023-06-01", "06-2023"),
+        ("Format: yyyy-mm-dd.", "June 1, 2023", "2023-06-01"),
+        ("Format: yyyy-mm-dd.", "2023-06-01", "2023-06-01"),
+        ("As yyyy-mm-dd or mm/dd/yyyy.", "June 1, 2023", "June 1, 2023"),  # either will do
+        ("The date.", "June 1, 2023", "June 1, 2023"),
+        ("Format: mm-dd-yyyy.", "next month", "next month"),
+        ("What it costs per day/month.", "2023-06-01", "2023-06-01"),
+    ],
+)
+def test_a_date_is_written_as_its_description_says(
+    description: str, given: str, meant: str
+) -> None:
+    day = {"type": "string", "description": description}
+    said = "June 1, 2023, or next month"
+    for required in (["day"], []):
+        tool = ToolSpec("see", "See.", {"properties": {"day": day}, "required": required})
+        found = grounded({"day": given}, tool, said)
+        assert found.arguments == {"day": meant}
+        assert found.missing == ()
+
+
+def test_of_a_list_the_items_that_nobody_named_are_left_out() -> None:
+    tool = ToolSpec("bake", "Bake.", {"properties": {"of": {"type": "array"}}, "required": ["of"]})
+    found = grounded({"of": ["dark chocolate", "sugar", "salt"]}, tool, "A chocolate cake")
+    assert found.arguments == {"of": ["dark chocolate"]}
+    made_up = grounded({"of": ["sugar", "salt"]}, tool, "A chocolate cake")
+    assert made_up.missing == ("of",)
+    numbers = grounded({"of": [1, 7]}, tool, "number 7")
+    assert numbers.arguments == {"of": [1, 7]}
