@@ -67,7 +67,7 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
 
 def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
     """What was said in place of a value that was not: the one choice of several, the flag that
-    the request names, the items of a list without those that nobody named."""
+    the request names, the choices of a list without those that nobody named."""
     schema = tool.parameters.get("properties", {}).get(name, {})
     if value is False and topic_is_said(name, tool, heard):
         return True
@@ -79,12 +79,11 @@ def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
         said = [c for c in choices if isinstance(c, str) and _is_said(c, heard)]
         if len(said) == 1 and not _is_said(value, heard):
             return said[0]
-    if isinstance(value, list) and len(value) > 1:
+    if isinstance(value, list) and len(value) > 1 and "enum" in _dict(schema.get("items")):
         levels = levels_of_items(value, name, tool, heard)
-        if "stated" in levels and "enum" in _dict(schema.get("items")):
-            return [item for item, level in zip(value, levels, strict=True) if level == "stated"]
-        if "stated" in levels and all(isinstance(item, str) for item in value):
-            return [item for item, n in zip(value, levels, strict=True) if n != "unsupported"]
+        named = [item for item, level in zip(value, levels, strict=True) if level == "stated"]
+        if named:
+            return named
     return value
 
 

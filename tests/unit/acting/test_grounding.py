@@ -164,7 +164,7 @@ def test_whatever_was_called_and_said_nothing_breaks_and_no_required_argument_is
     assert {*found.arguments} == {*arguments} - left_out
 
 
-# Numbers with their zeros, dates in the form that is asked for, lists of what was said
+# Numbers with their zeros, dates in the form that is asked for
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,3 @@ def test_a_date_is_written_as_its_description_says(
         found = grounded({"day": given}, tool, said)
         assert found.arguments == {"day": meant}
         assert found.missing == ()
-
-
-def test_of_a_list_the_items_that_nobody_named_are_left_out() -> None:
-    tool = ToolSpec("bake", "Bake.", {"properties": {"of": {"type": "array"}}, "required": ["of"]})
-    found = grounded({"of": ["dark chocolate", "sugar", "salt"]}, tool, "A chocolate cake")
-    assert found.arguments == {"of": ["dark chocolate"]}
-    made_up = grounded({"of": ["sugar", "salt"]}, tool, "A chocolate cake")
-    assert made_up.missing == ("of",)
-    numbers = grounded({"of": [1, 7]}, tool, "number 7")
-    assert numbers.arguments == {"of": [1, 7]}
