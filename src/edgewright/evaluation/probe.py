@@ -60,8 +60,9 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class Probed:
     """`best` of what was `measured`, and what of its profile is not what is known of the family.
-    The model `acts` when that is right in three quarters of the cases, which takes half of the
-    calls and half of the refusals: one that always calls does not, nor one that never does."""
+    The model `acts` when that is right in three quarters of the calls and of the refusals: one that
+    always calls does not, nor one that never does, nor one that calls the wrong tool half the time.
+    """
 
     model: str
     sha256: str
@@ -171,7 +172,7 @@ class Probe:
             profile={name: value for name, value in found.items() if value != known[name]},
             best=best,
             measured=tuple(rows),
-            acts=4 * best.right >= 3 * len(cases()),
+            acts=4 * best.right_calls >= 3 * calls() and 4 * best.right_refusals >= 3 * refusals(),
         )
 
     def _sha256(self) -> str:
