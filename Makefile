@@ -30,6 +30,7 @@ check: $(OK)
 bench: $(OK) models
 	$(PY) -m benchmarks.run
 	$(PY) -m benchmarks.acting
+	$(PY) -m benchmarks.lookup
 	$(PY) -m benchmarks.retrieval
 	$(PY) -m benchmarks.ablation
 	$(PY) -m benchmarks.residency
