@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import re
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
-from ..models.disk import storage_errors, write_whole
+from ..models.disk import name_for, storage_errors, write_whole
 from ..models.store import home
 from .choice import TuneProfile
 
@@ -22,8 +20,7 @@ def profile_path(model: str) -> Path:
     """Where the model's profile is kept. A file is known by its path, which may be long."""
     name = model
     if not re.fullmatch(r"\w[\w.-]{,99}", model, re.ASCII):
-        stem = re.sub(r"[^\w.-]+", "-", Path(model).stem, flags=re.ASCII)[:40]
-        name = f"{stem}@{hashlib.sha256(os.fsencode(model)).hexdigest()[:16]}"
+        name = name_for(re.sub(r"[^\w.-]+", "-", Path(model).stem, flags=re.ASCII), model)
     return home() / "tune" / f"{name}.json"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -62,6 +63,11 @@ def sweep(folder: Path, prefix: str) -> None:
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def name_for(stem: str, key: str) -> str:
+    """A file's name that begins like `stem`, and is no other key's."""
+    return f"{stem[:40]}@{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}"
 
 
 def bytes_in(folder: Path) -> int:

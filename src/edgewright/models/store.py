@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..domain.errors import ChecksumError, DiskFullError, ModelFileError, StorageBusyError
 from .card import ModelCard, PinnedCard
-from .disk import storage_errors, sync_file, sync_folder
+from .disk import bytes_in, storage_errors, sync_file, sync_folder
 from .progress import Progress, Reporter
 from .refs import Refs
 
@@ -131,7 +131,7 @@ class Store:
             if any(model.sha256 == pinned.sha256 for model in self.pulled()):
                 return 0
             blob, partial = self._blob(pinned.sha256), self._partial(pinned)
-            freed = _bytes_in(partial)
+            freed = bytes_in(partial)
             if blob.exists():
                 freed += blob.stat().st_size
                 blob.chmod(0o644)  # Windows deletes no read-only file
@@ -297,7 +297,7 @@ class Store:
                 lock.acquire(timeout=min(0.2, patience))
                 break
             except Timeout:
-                done = _bytes_in(self._partial(card))
+                done = bytes_in(self._partial(card))
                 if done != seen:
                     seen, since = done, time.monotonic()
                 if time.monotonic() - since >= patience:
@@ -340,13 +340,3 @@ class Store:
 
     def _partial(self, card: PinnedCard) -> Path:
         return self.root / "partial" / card.sha256
-
-
-def _bytes_in(folder: Path) -> int:
-    """Bytes of the files in a folder that another process may be changing at this moment."""
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(where, name).stat().st_size
-    return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import time
 from functools import cache, lru_cache
@@ -68,19 +67,19 @@ def profile_file(model: str) -> Path:
     model's file, so that what was found of one file is never taken for true of another."""
     from ..engines.files import file_key
     from ..models.catalog import Catalog
+    from ..models.disk import name_for
     from ..models.store import Store, home
 
     card = Catalog.default().find(model)
     path = Store().path(card) if card else Path(model).expanduser()
-    name = card.alias if card else Path(model).stem[:40]
+    name = card.alias if card else Path(model).stem
     if path and path.is_file():
         known_by = file_key(path)
     elif card:
         return home() / "profiles" / f"{name}.json"  # a server may have it
     else:
         known_by = model
-    digest = hashlib.sha256(known_by.encode("utf-8", "surrogateescape")).hexdigest()
-    return home() / "profiles" / f"{name}@{digest[:16]}.json"
+    return home() / "profiles" / f"{name_for(name, known_by)}.json"
 
 
 def can_act(model: str) -> bool | None:
