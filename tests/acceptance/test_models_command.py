@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from edgewright.engines.scripted import ScriptedEngine
 from ollama_server import OllamaServer, ollama_server
+from renamed import GEMMA, renamed
 
 ALIASES = ["all-minilm-l6-v2", "phi-4-mini", "qwen2.5-coder-0.5b", "qwen3-4b-2507"]
 
@@ -102,6 +103,20 @@ def test_a_file_of_ones_own_under_a_name_of_ones_own(cli: CommandLine, smollm_pa
     assert (info["path"], info["where"]) == (str(smollm_path), "file")
     assert info["sha256"] == smollm_path.name.removeprefix("sha256-")
     assert cli("ask", "Say hello.", "--model", "mine", "--offline").well().out.strip()
+
+
+def test_a_model_whose_template_nobody_knows_is_refused_until_a_card_says_its_format(
+    cli: CommandLine, smollm_path: Path, tmp_path: Path
+) -> None:
+    odd = renamed(smollm_path, tmp_path / "odd.gguf", GEMMA, "[INST] {{ messages }} [/INST]")
+    refused = cli("ask", "Say hello.", "--model", str(odd), "--offline")
+    assert refused.status == 1
+    assert "no family that is known here" in refused.err
+    assert "`template` of a card" in refused.err
+    own = OWN.format(odd).replace("template: chatml", "template: gemma")
+    (cli.home / "catalog.yaml").write_text(own)
+    asked = ("ask", "Write a line about the sea.", "--model", "mine", "--offline", "--json")
+    assert "<" not in cli(*asked).well().end["text"]
 
 
 def test_a_catalog_that_does_not_hold_is_said_wherever_models_are_named(cli: CommandLine) -> None:

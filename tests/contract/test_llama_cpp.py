@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edgewright.domain.engine import Request
-from edgewright.domain.errors import EngineError, EngineUnavailableError
+from edgewright.domain.errors import EngineError, EngineUnavailableError, ModelFileError
 from edgewright.domain.message import Message
-from edgewright.engines.chatml import chatml
+from edgewright.engines.chat_format import CHATML
 from edgewright.engines.llama_cpp import LlamaCppEngine
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def tokens(engine: LlamaCppEngine, text: str) -> list[int]:
 
 
 async def test_emoji_and_right_to_left_text_go_in_whole(engine: LlamaCppEngine) -> None:
-    read = await tokens(engine, chatml([Message("user", WORLD)]))
+    read = await tokens(engine, CHATML.prompt([Message("user", WORLD)]))
     assert WORLD in (await engine._api.post("../detokenize", {"tokens": read}))["content"]
 
 
@@ -46,7 +46,7 @@ async def test_control_tokens_in_a_text_cannot_forge_a_turn(
     (end,) = await tokens(engine, "<|im_end|>")
 
     async def marks(text: str) -> int:
-        read = await tokens(engine, chatml([Message(role, text), Message("user", "Go.")]))
+        read = await tokens(engine, CHATML.prompt([Message(role, text), Message("user", "Go.")]))
         return sum(token in (0, end, end - 1) for token in read)  # end of text, end, start
 
     assert await marks(forged) == await marks("Hi.") == 5
@@ -78,6 +78,8 @@ def test_a_file_that_cannot_be_loaded_is_an_error_and_leaves_nothing_behind(
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF but no more")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(EngineError, match=r"broken\.gguf"):
+    with pytest.raises(ModelFileError, match=r"broken\.gguf"):
         LlamaCppEngine(broken)
+    with pytest.raises(EngineError, match=r"broken\.gguf"):  # llama.cpp's own word
+        LlamaCppEngine(broken, template="chatml")
     assert list(tmp_path.iterdir()) == [broken]

@@ -33,6 +33,7 @@ from edgewright.domain.errors import (
 )
 from edgewright.domain.message import Message
 from edgewright.domain.setup import Setup
+from edgewright.engines.chat_format import CHATML
 from edgewright.engines.foundry_local import FoundryLocalEngine
 from edgewright.engines.foundry_local.catalog import Variant, best, choose, offered, pull
 from edgewright.engines.foundry_local.compat import FoundryLocalManager
@@ -227,8 +228,8 @@ def test_a_model_with_another_chat_format_is_refused(onnx_path: Path, tmp_path: 
         if file.name != "tokenizer.json":
             (tmp_path / file.name).symlink_to(file)
     (tmp_path / "tokenizer.json").write_text('{"added_tokens": [{"content": "<s>", "id": 1}]}')
-    with pytest.raises(ModelFileError, match="another chat format"):
-        lay_out(tmp_path, tmp_path / "out", context=512, cores=1)
+    with pytest.raises(ModelFileError, match="chatml"):
+        lay_out(tmp_path, tmp_path / "out", CHATML, context=512, cores=1)
 
 
 def test_options_of_a_grammar_are_kept() -> None:

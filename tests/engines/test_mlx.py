@@ -31,6 +31,7 @@ from edgewright.domain.setup import Setup
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.engines.mlx import MlxEngine, Sequences
 from edgewright.engines.onnx.agreement import PIECES, agreement
+from renamed import GEMMA
 
 pytestmark = pytest.mark.anyio
 
@@ -123,9 +124,27 @@ def test_no_code_in_the_folder_is_run(copied: Path, tmp_path: Path) -> None:
 def test_a_model_of_another_chat_format_is_refused(copied: Path) -> None:
     content = (copied / "tokenizer.json").read_text()
     rewrite(copied / "tokenizer.json", content.replace("<|im_end|>", "<|eot_id|>"))
-    with pytest.raises(ModelFileError, match="ChatML") as caught:
+    with pytest.raises(ModelFileError, match="chatml") as caught:
         MlxEngine(copied)
     assert caught.value.hint
+
+
+async def test_a_model_of_another_family_is_talked_to_in_its_format(copied: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        content = (copied / name).read_text()
+        for mark, other in GEMMA.items():
+            content = content.replace(mark, other)
+        rewrite(copied / name, content)
+    engine = MlxEngine(copied, context=256, slots=1)
+    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
+    try:
+        text, last = await answer(engine, Request(begun, max_tokens=60, temperature=0.0))
+        counted = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
+        plain = await engine.count_tokens([Message("user", "Hi.")])
+    finally:
+        engine.close()
+    assert text.strip() and last.finish == "stop" and "<" not in text
+    assert counted > plain + 3  # written out, not one token
 
 
 def test_the_window_is_no_larger_than_the_models(mlx_path: Path) -> None:  # noqa: F811

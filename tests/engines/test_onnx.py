@@ -51,6 +51,7 @@ from edgewright.models.catalog import Catalog
 from edgewright.models.convert import MANIFEST, Manifest, onnx_folder
 from edgewright.models.store import Store
 from edgewright.runtime import models, open_engine
+from renamed import GEMMA
 
 pytestmark = pytest.mark.anyio
 
@@ -205,9 +206,27 @@ def test_a_tokenizer_without_numbers_for_its_tokens_is_refused(copied: Path) -> 
 def test_a_model_of_another_chat_format_is_refused(copied: Path) -> None:
     content = (copied / "tokenizer.json").read_text()
     rewrite(copied / "tokenizer.json", content.replace("<|im_start|>", "<|start_header_id|>"))
-    with pytest.raises(ModelFileError, match="ChatML") as caught:
+    with pytest.raises(ModelFileError, match="chatml") as caught:
         OnnxEngine(copied)
     assert caught.value.hint
+
+
+async def test_a_model_of_another_family_is_talked_to_in_its_format(copied: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        content = (copied / name).read_text()
+        for mark, other in GEMMA.items():
+            content = content.replace(mark, other)
+        rewrite(copied / name, content)
+    engine = OnnxEngine(copied, context=256, slots=1)
+    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
+    try:
+        text, last = await answer(engine, Request(begun, max_tokens=60, temperature=0.0))
+        counted = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
+        plain = await engine.count_tokens([Message("user", "Hi.")])
+    finally:
+        engine.close()
+    assert text.strip() and last.finish == "stop" and "<" not in text
+    assert counted > plain + 3  # written out, not one token
 
 
 def test_a_cache_that_there_is_no_memory_for_is_an_error_of_ours(copied: Path) -> None:

@@ -46,7 +46,7 @@ LLAMA: dict[str, Any] = {
     "llama.rope.freq_base": 10000.0,
     "tokenizer.ggml.tokens": ["<s>", "hello", "wörld", ""],
     "tokenizer.ggml.scores": [0.0, 1.0, 2.0],
-    "tokenizer.chat_template": "{{ messages }}",
+    "tokenizer.chat_template": "<|im_start|>{{ messages }}",
 }
 # Q8_0: 34 bytes for 32 values.
 TENSORS = [("token_embd.weight", (64, 4), 8, 0), ("norm.weight", (64,), 0, 288)]

@@ -12,8 +12,9 @@ class Setup:
 
     `model` is the name it is known by. An engine that loads files gets `path`, in one of its
     `formats`; one that is a server gets `endpoint`, empty for where it usually listens, and
-    `api_key`. `context` is tokens a request, `slots` requests at once, `timeout` seconds without
-    a byte.
+    `api_key`. `template` is the name of the chat format that the model is talked to in, empty for
+    the one that its file declares. `context` is tokens a request, `slots` requests at once,
+    `timeout` seconds without a byte.
     """
 
     model: str
@@ -24,3 +25,4 @@ class Setup:
     slots: int = 4
     threads: int | None = None
     timeout: float = 60.0
+    template: str = ""

@@ -18,7 +18,7 @@ from .batching.batch import BUDGET, Batch
 from .batching.batched import BatchedEngine
 from .batching.pages import Held, Pages
 from .batching.row import Row
-from .chatml import check_chatml
+from .chat_format import ChatFormat, format_of
 
 _SLOW = 16  # tokens in a step on a processor, where one can take 50 ms and more
 # What newer folders say in `rope_parameters`, and MLX-LM looks for beside it.
@@ -33,25 +33,31 @@ class MlxEngine(BatchedEngine):
     answered at once, in turns, and as many caches are kept, to be used again by a prompt that
     begins the same. More requests than that wait.
     Raises EngineUnavailableError without the library, ModelFileError for a folder that is not
-    whole or is not of a model that chats in ChatML.
+    whole or is not of a model whose chat format is known.
     """
 
     name = "mlx"
     formats: ClassVar[tuple[str, ...]] = ("mlx",)
 
     def __init__(
-        self, path: Path | str, *, model: str = "", context: int = 4096, slots: int = 4
+        self,
+        path: Path | str,
+        *,
+        model: str = "",
+        context: int = 4096,
+        slots: int = 4,
+        template: str = "",
     ) -> None:
         path = Path(path)
         library()
         network, config = _load(path)
         context = min(context, int(config.get("max_position_embeddings") or context))
         computed = Sequences(network, context=context, slots=slots)
-        tokenizer = Tokenizer(path, computed.width, config)
+        tokenizer = Tokenizer(path, computed.width, config, format_of(path, template))
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
         # Where it is left open until the process ends, MLX aborts that.
         self._end = weakref.finalize(self, _end, batch, computed)
-        super().__init__(model or path.name, context, slots, batch, tokenizer)
+        super().__init__(model or path.name, context, slots, batch, tokenizer, tokenizer.chat)
 
     @classmethod
     def open(cls, setup: Setup) -> MlxEngine:
@@ -61,7 +67,13 @@ class MlxEngine(BatchedEngine):
                 "The mlx engine loads a folder, and none is given.",
                 hint="Make one with `mlx_lm.convert`; see docs/engines/mlx.md.",
             )
-        return cls(setup.path, model=setup.model, context=setup.context, slots=setup.slots)
+        return cls(
+            setup.path,
+            model=setup.model,
+            context=setup.context,
+            slots=setup.slots,
+            template=setup.template,
+        )
 
     @classmethod
     def status(cls) -> str:
@@ -219,10 +231,11 @@ class Sequences(Pages):
 
 
 class Tokenizer:
-    """The tokenizer in the folder `path`, for a model of `width` logits. `tokens` are the bytes of
-    each token, `special` those that are no text, `ends` those that end an answer."""
+    """The tokenizer in the folder `path`, for a model of `width` logits that chats in the format
+    `chat`. `tokens` are the bytes of each token, `special` those that are no text, `ends` those
+    that end an answer."""
 
-    def __init__(self, path: Path, width: int, config: dict[str, Any]) -> None:
+    def __init__(self, path: Path, width: int, config: dict[str, Any], chat: ChatFormat) -> None:
         import llguidance
         from tokenizers import Tokenizer as Loaded
 
@@ -240,9 +253,9 @@ class Tokenizer:
         self.special = {n for n, token in added.items() if token.special and n < width}
         # Places without a meaning, which fill the vocabulary up.
         self.special |= {n for n, text in enumerate(self.tokens) if not text}
-        check_chatml(self.encode, path)
+        self.chat = chat.fitted(self.encode, path)
         ends = config.get("eos_token_id")
-        named = [self._loaded.token_to_id(name) for name in ("<|im_end|>", "<|endoftext|>")]
+        named = [self._loaded.token_to_id(name) for name in chat.stops]
         listed = [*(ends if isinstance(ends, list) else [ends]), *named]
         self.ends = [n for n in dict.fromkeys(listed) if isinstance(n, int) and n in known]
 

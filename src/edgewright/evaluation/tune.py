@@ -75,7 +75,7 @@ def subject(name: str) -> Model:
         read_header(path)
         return Model(str(path), path)  # which is what agents call it
     card = Catalog.default().get(name)
-    if card.adapter_of or card.template == "none":
+    if card.adapter_of or not card.chats:
         raise ConfigError(
             f"{card.alias} cannot chat, so there is nothing to measure.",
             hint="`edgewright models list` shows which can.",
@@ -155,7 +155,9 @@ def _setup(engine: Standing, model: Model, on_step: Callable[[str], object]) -> 
         )
     path = make_file(kind, model, Store(), on_step)
     trained = model.card.context if model.card else read_header(model.path).context_length
-    return Setup(model.name, path=path, context=min(CONTEXT, trained or CONTEXT))
+    context = min(CONTEXT, trained or CONTEXT)
+    template = model.card.template if model.card else ""
+    return Setup(model.name, path=path, context=context, template=template)
 
 
 def _measured(

@@ -14,13 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from .chat_template import Template
 from .source import Part, Place, parse
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,29}$")]  # such as "Q4_K_M"
 Tier = Literal["simple", "medium", "complex"]
-# The chat format, by the name llama.cpp has for it. Runtime prompts chatml only.
-Template = Literal["chatml", "llama3", "phi3", "phi4", "gemma", "granite", "none"]
 # In the order to try. A source is one part, or a list of parts to be joined in order.
 Sources = tuple[str | tuple[str, ...], ...]
 Count = Annotated[int, Field(gt=0, lt=1 << 31)]
@@ -127,7 +126,7 @@ class ModelCard(_File):
     tasks: tuple[str, ...] = ()
     tier: Tier = "medium"  # where a card does not say: by its parameters
     tools: bool = False  # whether it can choose tools
-    template: Template = "none"
+    template: Template = "none"  # the chat format
     adapter_of: str = ""  # the alias of the base model over which this is a LoRA adapter
     shape: Shape | None = None
     notes: str = ""
@@ -150,6 +149,11 @@ class ModelCard(_File):
             if labels.count(label) > 1:
                 raise ValueError(f"the quantization {label} is there twice")
         return self
+
+    @property
+    def chats(self) -> bool:
+        """Whether it is known how it is talked to."""
+        return self.template not in ("none", "unknown")
 
     @property
     def expected_size(self) -> int:

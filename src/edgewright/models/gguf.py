@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..domain.errors import ModelFileError
+from .chat_template import Template, recognised
 from .gguf_reader import MAX_DIMS, MAX_ENTRIES, Length, Reader, read_pairs
 
 MAX_COUNT: Final = 1 << 31  # no layer, head or token count is anywhere near
@@ -69,7 +70,7 @@ class GGUFHeader:
     head_count_kv: Counts | None
     key_length: int | None  # per head
     value_length: int | None
-    has_chat_template: bool
+    template: Template  # the family of its chat template
     tensor_count: int
     parameters: int  # elements of all tensors; an output layer stored apart counts again
     size: int  # bytes of the file
@@ -183,6 +184,12 @@ class _Said:
         value = self.values.get(key)
         return value if isinstance(value, str) else ""
 
+    @property
+    def template(self) -> Template:
+        absent = "tokenizer.chat_template" not in self.values
+        text = self.text("tokenizer.chat_template")
+        return "none" if absent else recognised(text) if text else "unknown"
+
     def length(self, key: str) -> int:
         value = self.values.get(key)
         return int(value) if isinstance(value, Length) else 0
@@ -224,7 +231,7 @@ class _Said:
             head_count_kv=self.per_layer("attention.head_count_kv"),
             key_length=self.count("attention.key_length"),
             value_length=self.count("attention.value_length"),
-            has_chat_template="tokenizer.chat_template" in self.values,
+            template=self.template,
             tensor_count=tensors,
             parameters=found.parameters,
             size=self.reader.size,

@@ -85,7 +85,6 @@ def card_of_file(path: Path) -> ModelCard:
 
     path = path.expanduser().resolve()
     header = read_header(path)
-    chats = header.has_chat_template
     return ModelCard(
         alias=re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")[:80] or "model",
         family=header.architecture,
@@ -95,8 +94,8 @@ def card_of_file(path: Path) -> ModelCard:
         size=header.size,
         sha256=sha256(path),
         context=header.context_length or 2048,
-        tools=chats,
-        template="chatml" if chats else "none",
+        tools=header.template != "none",
+        template=header.template,
         sources=(f"file:{path}",),
     )
 

@@ -69,7 +69,8 @@ class LocalModel:
     `files` finds its files, and may take its time: it may pull. `context` is tokens a request.
     `adapter` is the LoRA adapter that requests are to name, and `adapters` gives those of others,
     which are loaded with it where they can be. `threads` is asked at each load, and `warm` is the
-    folder for computed prefixes. `other` loads it in place of llama.cpp.
+    folder for computed prefixes. `template` names its chat format. `other` loads it in place of
+    llama.cpp.
     """
 
     name: str
@@ -81,6 +82,7 @@ class LocalModel:
     adapters: Callable[[], Sequence[Adapter]] = tuple
     threads: Callable[[], int | None] = lambda: None
     warm: Path | None = None
+    template: str = ""
     other: OtherEngine | None = None
     # What was found out, until a load fails: a model in memory needs no file on the disk.
     _known: dict[object, list[Way]] = field(default_factory=dict, init=False, repr=False)
@@ -189,6 +191,7 @@ class LocalModel:
             context=context,
             slots=slots,
             threads=engine.threads or self.threads(),
+            template=self.template,
         )
         takes = f"by {engine.name}: weights {megabytes(weights)}, twice while it loads them"
         key = (engine.name, str(engine.path))
@@ -251,6 +254,7 @@ class LocalModel:
             identity=model_key(path),
             prompts=prompts,
             mapped=mapped(header_of(path)),
+            template=self.template or header_of(path).template,
         )
         if _pristine and not adapters:  # after that, memory that was freed is taken first
             took = psutil.Process().memory_info().rss - before

@@ -158,7 +158,12 @@ def main(path: str, what: str) -> None:
     into_memory = mapped(header_of(Path(path)))
     before, began = resident(), time.perf_counter()
     engine = LlamaCppEngine(
-        path, context=CONTEXT, slots=1, embeddings=what == "embed", mapped=into_memory
+        path,
+        context=CONTEXT,
+        slots=1,
+        embeddings=what == "embed",
+        mapped=into_memory,
+        template="chatml",  # the time that it takes is the same in any
     )
     load, loaded = time.perf_counter() - began, resident()
     try:

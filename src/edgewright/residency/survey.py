@@ -50,7 +50,7 @@ class Subject:
             card.context,
             embeddings="embeddings" in card.tasks,
             tools=card.tools,
-            chats=card.template == "chatml",
+            chats=card.chats,
             card=card,
             path=path,
         )
@@ -66,6 +66,7 @@ class Subject:
             header.size,
             header.context_length or 4096,
             embeddings="bert" in header.architecture,
+            chats=header.template != "unknown",
             path=path,
         )
 

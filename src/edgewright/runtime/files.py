@@ -34,11 +34,13 @@ def local_model(config: Config, adapter: Adapter | None, native_tools: bool) -> 
         path = gguf_file(name)
         name = str(path)
         trained, files = header_of(path).context_length, partial(Files, path)
+        template = ""
     else:
         card = Catalog.default().get(name)
         if not chats(card):
             raise ConfigError(_cannot_chat(card), hint="`edgewright models list` shows which can.")
         trained, files = card.context, partial(files_of, card, config.offline_mode)
+        template = card.template
         name = card.alias
     if base and name != base:
         raise ConfigError(
@@ -59,6 +61,7 @@ def local_model(config: Config, adapter: Adapter | None, native_tools: bool) -> 
         adapters=partial(adapters.over, name),
         threads=threads,
         warm=home() / "warm",
+        template=template,
     )
 
 
@@ -87,7 +90,7 @@ def files_of(card: ModelCard, offline: bool) -> Files:
 
 
 def chats(card: ModelCard) -> bool:
-    return card.template == "chatml" and not card.adapter_of
+    return card.chats and not card.adapter_of
 
 
 def _cannot_chat(card: ModelCard) -> str:
@@ -96,8 +99,8 @@ def _cannot_chat(card: ModelCard) -> str:
     if card.template == "none":
         return f"{card.alias} is a base model without a chat format; it cannot be an agent."
     return (
-        f"{card.alias} wants the chat format {card.template}, which the embedded engine does not "
-        "write yet."
+        f"The chat template of {card.alias} is of no family that is known here, so it cannot be an "
+        "agent. If it is of one all the same, say so as the card's template."
     )
 
 

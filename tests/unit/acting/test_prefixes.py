@@ -11,7 +11,7 @@ from shop import ORDER, TICKET
 from edgewright.acting import Actor
 from edgewright.domain.engine import Request
 from edgewright.domain.message import Message, ToolCall
-from edgewright.engines.chatml import beginnings, chatml
+from edgewright.engines.chat_format import CHATML
 from edgewright.engines.scripted import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ async def asked(messages: Sequence[Message], odds: dict[str, float]) -> list[Req
 
 
 def declared(requests: Sequence[Request]) -> set[str]:
-    return {text for request in requests for text in beginnings(request)}
+    return {text for request in requests for text in CHATML.beginnings(request)}
 
 
 @pytest.mark.parametrize("messages", [TALK, CALLED], ids=["asked", "called"])
@@ -49,7 +49,7 @@ async def test_nothing_that_was_said_or_done_is_in_what_is_declared(
     messages: Sequence[Message], odds: dict[str, float]
 ) -> None:
     requests = await asked(messages, odds)
-    assert any(said in chatml(request.messages) for request in requests for said in SAID)
+    assert any(said in CHATML.prompt(request.messages) for request in requests for said in SAID)
     texts = declared(requests)
     assert texts
     assert [said for said in SAID for text in texts if said in text] == []
@@ -63,7 +63,7 @@ async def test_two_conversations_declare_the_same() -> None:
 async def test_each_prompt_begins_as_it_declares_and_all_but_the_request_is_declared() -> None:
     requests = await asked(OTHER, ODDS)
     for request in requests:
-        prompt, texts = chatml(request.messages), beginnings(request)
+        prompt, texts = CHATML.prompt(request.messages), CHATML.beginnings(request)
         assert texts and all(prompt.startswith(text) for text in texts)
         rest = prompt.removeprefix(texts[-1])
         assert "Where is order 7?" in rest
@@ -73,7 +73,7 @@ async def test_each_prompt_begins_as_it_declares_and_all_but_the_request_is_decl
 async def test_calls_or_a_reply_at_once_declare_the_instructions_alone() -> None:
     engine = ScriptedEngine(["Hello."])
     await Actor(engine, instructions=RULES).act(TALK, [ORDER], lambda _: None)
-    assert [beginnings(request) for request in engine.requests] == [
+    assert [CHATML.beginnings(request) for request in engine.requests] == [
         [f"<|im_start|>system\n{RULES}"]
     ]
 
@@ -81,4 +81,4 @@ async def test_calls_or_a_reply_at_once_declare_the_instructions_alone() -> None
 async def test_without_instructions_a_reply_declares_nothing() -> None:
     engine = ScriptedEngine(["Hello."])
     await Actor(engine).act(OTHER, [], lambda _: None)
-    assert [beginnings(request) for request in engine.requests] == [[]]
+    assert [CHATML.beginnings(request) for request in engine.requests] == [[]]

@@ -110,6 +110,14 @@ def test_a_base_model_cannot_be_an_agent() -> None:
         Agent(Config(model_alias="gemma-3-270m"))
 
 
+@pytest.mark.parametrize(
+    "alias", ["llama-3.2-3b", "phi-4-mini", "phi-4", "phi-3.5-mini", "gemma-3-1b"]
+)
+def test_a_model_of_any_family_in_the_catalog_can(alias: str) -> None:
+    with pytest.raises(ModelNotPulledError):  # and no more than that is missing
+        Agent(Config(model_alias=alias, offline_mode=True)).chat("Hello")
+
+
 def test_an_offline_agent_without_its_model_says_what_to_run_while_online() -> None:
     agent = Agent(Config(offline_mode=True))  # in the test's own home there are no models
     with pytest.raises(ModelNotPulledError) as caught:

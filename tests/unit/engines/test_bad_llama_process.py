@@ -93,7 +93,7 @@ esac
     monkeypatch.setattr(sys, "executable", str(python))
     soon = partial(Served, look_every=0.2, answer_within=0.3)  # it is seen within a second
     monkeypatch.setattr("edgewright.engines.llama_cpp.process.Served", soon)
-    engine = LlamaServerEngine(tmp_path / "m.gguf", model="m", patience=20.0)
+    engine = LlamaServerEngine(tmp_path / "m.gguf", model="m", patience=20.0, template="chatml")
     yield engine
     engine.close()
     assert not psutil.pid_exists(engine.server.pid or -1)

@@ -27,7 +27,7 @@ def test_a_header_tells_what_the_model_is(file: Path) -> None:
     assert (header.block_count, header.embedding_length) == (2, 64)
     assert (header.head_count, header.head_count_kv) == (4, 2)
     assert (header.key_length, header.value_length) == (None, None)
-    assert header.has_chat_template
+    assert header.template == "chatml"
     assert (header.tensor_count, header.parameters) == (2, 64 * 4 + 64)
     assert header.tensor_types == {"Q8_0": 272, "F32": 256}
     assert header.size == file.stat().st_size
@@ -38,7 +38,7 @@ def test_what_a_file_does_not_say_is_none(file: Path) -> None:
     header = read_header(str(file))
     assert (header.context_length, header.head_count, header.name) == (None, None, "")
     assert header.quantization == "Q8_0"  # what most of it is
-    assert not header.has_chat_template
+    assert header.template == "none"
     with pytest.raises(ModelFileError, match="no layer or head counts"):
         header.kv_cache_bytes(10)
 

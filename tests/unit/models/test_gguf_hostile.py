@@ -106,7 +106,7 @@ def test_a_hostile_template_is_noted_and_never_run(file: Path, tmp_path: Path) -
     file.write_bytes(gguf({**LLAMA, "tokenizer.chat_template": template}))
     with soon_and_small():
         header = read_header(file)
-    assert header.has_chat_template
+    assert header.template == "unknown"
     assert "subclasses" not in repr(header)
     assert not trace.exists()
 

@@ -93,7 +93,7 @@ def test_each_level_is_a_model_of_its_own(
     header, source = read_header(made.path), read_header(smollm_path)
     assert header.quantization == level
     assert (header.parameters, header.tensor_count) == (source.parameters, source.tensor_count)
-    assert header.has_chat_template
+    assert header.template == "chatml"
     assert seen[0] == (1, 272) and seen[-1] == (272, 272)
     assert seen == sorted(seen)
 

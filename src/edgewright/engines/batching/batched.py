@@ -19,7 +19,7 @@ from ...domain.errors import (
     EngineUnavailableError,
 )
 from ...domain.message import Message
-from ..chatml import chatml
+from ..chat_format import ChatFormat
 from ..machine import give_memory_back
 from .answer import Answer
 from .batch import Batch, Job, Odds
@@ -42,14 +42,20 @@ class Vocabulary(Protocol):
 
 
 class BatchedEngine:
-    """Answers `slots` requests at once with `batch`, by the tokens of `tokenizer`. `name` is the
-    engine's."""
+    """Answers `slots` requests at once with `batch`, by the tokens of `tokenizer`, in the format
+    `chat`. `name` is the engine's."""
 
     name: str
     capabilities: Capabilities = GUIDED
 
     def __init__(
-        self, model: str, context: int, slots: int, batch: Batch, tokenizer: Vocabulary
+        self,
+        model: str,
+        context: int,
+        slots: int,
+        batch: Batch,
+        tokenizer: Vocabulary,
+        chat: ChatFormat,
     ) -> None:
         self.model = model
         self.context = context
@@ -57,6 +63,7 @@ class BatchedEngine:
         self._batch: Batch | None = batch
         self._post: _Post | None = None
         self._tokenizer = tokenizer
+        self._chat = chat
         self._guide = Guide(
             tokenizer.tokens, sorted(tokenizer.special), tokenizer.ends, tokenizer.encode
         )
@@ -75,7 +82,7 @@ class BatchedEngine:
                 hint=f"The {self.name} engine takes no adapters; llama_cpp does.",
             )
         refuse_undeclared(self, request)
-        prompt = tokenizer.encode(chatml(request.messages))
+        prompt = tokenizer.encode(self._chat.whole(request.messages))
         room = self.context - len(prompt)
         if room < 1:
             raise ContextOverflowError(
@@ -130,7 +137,7 @@ class BatchedEngine:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         self._open()
-        return len(self._tokenizer.encode(chatml(messages)))
+        return len(self._tokenizer.encode(self._chat.whole(messages)))
 
     def close(self) -> None:
         if self._batch is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from ...domain.engine import Chunk, Request, TokenLogprob, Usage
 from ...domain.errors import EngineResponseError
 from ...domain.message import Message, ToolCall, loads
-from ..chatml import harmless
+from ..chat_format import harmless
 from .client import Client
 from .http import Http, Refused
 

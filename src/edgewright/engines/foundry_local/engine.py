@@ -17,7 +17,7 @@ from ...domain.errors import EdgewrightError, EngineError, EngineUnavailableErro
 from ...domain.message import Message
 from ...domain.setup import Setup
 from ..batching.answer import Answer
-from ..chatml import chatml
+from ..chat_format import format_of
 from ..machine import cores, give_memory_back
 from ..processes.sealed import can_seal, sealed_threads
 from .lark import lark
@@ -50,6 +50,7 @@ class FoundryLocalEngine:
         context: int = 4096,
         slots: int = 2,
         threads: int | None = None,
+        template: str = "",
     ) -> None:
         path = Path(path)
         if not installed():
@@ -62,11 +63,12 @@ class FoundryLocalEngine:
         self.capabilities = replace(self.capabilities, concurrency=slots)
         self.busy = 0  # requests that are being answered, or wait to be
         self._answering: set[Answering] = set()
+        chat = format_of(path, template)
         self._threads = sealed_threads(slots, "foundry")
         self._counter = sealed_threads(1, "foundry-count")  # not behind the answers
         try:
             self._model: FoundryModel | None = self._counter.submit(
-                FoundryModel, path, context=context, cores=threads or cores()
+                FoundryModel, path, chat, context=context, cores=threads or cores()
             ).result()
         except BaseException:
             self._counter.shutdown()
@@ -87,6 +89,7 @@ class FoundryLocalEngine:
                 context=setup.context,
                 slots=min(setup.slots, 2),
                 threads=setup.threads,
+                template=setup.template,
             )
         endpoint = setup.endpoint or next(iter(find()), "")
         if endpoint:
@@ -108,6 +111,7 @@ class FoundryLocalEngine:
             context=setup.context,
             slots=min(setup.slots, 2),
             threads=setup.threads,
+            template=setup.template,
         )
 
     @classmethod
@@ -146,7 +150,7 @@ class FoundryLocalEngine:
             return True
 
         wanted = Answering(
-            chatml(request.messages),
+            model.chat.whole(request.messages),
             request.max_tokens,
             request.temperature,
             request.seed,
@@ -197,7 +201,7 @@ class FoundryLocalEngine:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         model = self._open()
-        counting = self._counter.submit(model.count, chatml(messages))
+        counting = self._counter.submit(model.count, model.chat.whole(messages))
         return await asyncio.wrap_future(counting)
 
     async def health(self) -> str:

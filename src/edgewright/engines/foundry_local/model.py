@@ -31,6 +31,7 @@ from ...domain.errors import (
     EngineUnavailableError,
     ModelFileError,
 )
+from ..chat_format import ChatFormat
 
 CONFIG = "genai_config.json"
 _WRITTEN_HERE = (CONFIG, "tokenizer_config.json", "chat_template.jinja")
@@ -97,19 +98,19 @@ class Answering:
 
 
 class FoundryModel:
-    """The model in `folder`, loaded, for requests of `context` tokens. All of it is to be used in
-    the threads of `threads`, which must be sealed, as the constructor is.
+    """The model in `folder`, which chats in that format, loaded, for requests of `context` tokens.
+    All is to be used in the threads of `threads`, which must be sealed, as the constructor is.
 
     Raises EngineUnavailableError, ModelFileError, EngineError.
     """
 
-    def __init__(self, folder: Path, *, context: int, cores: int) -> None:
+    def __init__(self, folder: Path, chat: ChatFormat, *, context: int, cores: int) -> None:
         self._sdk = library()
         self.context = context
         number = next(_numbers)
         manager, scratch = _the_manager(self._sdk)
         self._folder = scratch / f"model-{number}"
-        lay_out(folder, self._folder, context=context, cores=cores)
+        self.chat = lay_out(folder, self._folder, chat, context=context, cores=cores)
         self._id = f"edgewright-{number}:1"
         try:
             self._catalog = manager.get_catalog(self._sdk.CatalogType.LOCAL)
@@ -233,10 +234,13 @@ def _the_manager(sdk: Any) -> tuple[Any, Path]:
         return _manager, Path(_scratch.name)
 
 
-def lay_out(folder: Path, target: Path, *, context: int, cores: int) -> None:
-    """Makes `target` the model in `folder` for raw prompts: links, and three files of our own.
+def lay_out(
+    folder: Path, target: Path, chat: ChatFormat, *, context: int, cores: int
+) -> ChatFormat:
+    """Makes `target` the model in `folder` for raw prompts in the format `chat`: links, and three
+    files of our own. Returns the format as its tokenizer has it.
 
-    Raises ModelFileError for what is no ChatML model of ONNX Runtime GenAI.
+    Raises ModelFileError for what is no model of ONNX Runtime GenAI, or chats otherwise.
     """
     config = _json(folder / CONFIG)
     tokenizer = _json(folder / "tokenizer_config.json")
@@ -244,17 +248,13 @@ def lay_out(folder: Path, target: Path, *, context: int, cores: int) -> None:
         str(token.get("content")): token.get("id")
         for token in _json(folder / "tokenizer.json").get("added_tokens", ())
     }
-    if not {"<|im_start|>", "<|im_end|>"} <= marks.keys():
-        raise ModelFileError(
-            f"{folder} wants another chat format than ChatML, which is what is written here.",
-            hint="Run it in Foundry Local's own service, and give that as Config(endpoint=…).",
-        )
+    chat = chat.fitted(lambda mark: [0] * (mark in marks), folder)
     try:
         model, decoder = config["model"], config["model"]["decoder"]
         options = decoder.setdefault("session_options", {})
         given = model.get("eos_token_id", [])
         ends = [*given] if isinstance(given, list) else [given]
-        ends += [marks[name] for name in ("<|im_end|>", "<|endoftext|>") if name in marks]
+        ends += [marks[name] for name in chat.stops if name in marks]
         model["eos_token_id"] = list(dict.fromkeys(ends))
         model["context_length"] = min(context, int(model.get("context_length", context)))
         options["intra_op_num_threads"] = cores
@@ -270,10 +270,11 @@ def lay_out(folder: Path, target: Path, *, context: int, cores: int) -> None:
                 (target / file.name).symlink_to(file)
             except OSError:  # Windows, for a user who may not
                 shutil.copyfile(file, target / file.name)
-    tokenizer["chat_template"] = _AS_IT_IS
+    tokenizer |= {"chat_template": _AS_IT_IS, "add_bos_token": False}
     (target / CONFIG).write_text(json.dumps(config), "utf-8")
     (target / "tokenizer_config.json").write_text(json.dumps(tokenizer), "utf-8")
     (target / "chat_template.jinja").write_text(_AS_IT_IS, "utf-8")
+    return chat
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ...domain.message import Message
 from ...domain.setup import Setup
 from ...models.adapter import check_adapter
 from .. import hermes
-from ..chatml import beginnings, chatml
+from ..chat_format import CHATML, ChatFormat, format_of
 from ..endpoints.chat_completions import ChatCompletions
 from ..endpoints.http import Http
 from ..machine import cores, give_memory_back
@@ -47,16 +47,17 @@ class LlamaCppEngine:
     `context` is tokens per request and `slots` how many requests are batched at once; the KV
     cache is allocated for `context * slots`. `threads` defaults to the cores this process may
     use. With `embeddings=True` the model gives vectors too. With `native_tools=True` requests with
-    tools go through llama.cpp's own tool calling, in the Hermes format: for models that were
+    tools go through llama.cpp's own tool calling, in the Hermes format: for ChatML models that were
     trained on it well enough to write it, which the smallest are not.
     `adapters` are LoRA adapters over the model, by the name that requests give. In the folder
     `warm` what is computed of requests' prefixes is kept for later processes; `identity`
     is what tells the file's content from any other's, such as its checksum (default: its path, size
     and time).
     `prompts` is bytes for prompts whose slot was taken. `mapped` maps the file into memory; else
-    it is read.
+    it is read. `template` names the chat format, by default the one that the file declares.
     Raises EngineUnavailableError without the library, EngineError when loading fails,
-    ModelFileError for an adapter that is none, or is over another model.
+    ModelFileError for an adapter that is none, or is over another model, and for a chat format that
+    is not known.
     """
 
     name = "llama_cpp"
@@ -77,8 +78,11 @@ class LlamaCppEngine:
         identity: str = "",
         prompts: int = llama.PROMPTS,
         mapped: bool = True,
+        template: str = "",
     ) -> None:
         path = Path(path)
+        self._chat = format_of(path, template)
+        native_tools = native_tools and self._chat is CHATML
         self.model = model or path.stem
         self.context = context
         self.slots = slots
@@ -154,10 +158,10 @@ class LlamaCppEngine:
         refuse_undeclared(self, request)
         await refuse_uncompilable(request)
         native = bool(request.tools)
-        prompt = chatml(request.messages)
+        prompt = self._chat.prompt(request.messages)
         prefix, took = None, Computed()
         if self._warm is not None and not native:
-            prefix, took = await self._warm.ready(prompt, beginnings(request), adapter)
+            prefix, took = await self._warm.ready(prompt, self._chat.beginnings(request), adapter)
         async with self._slots.take(adapter, prompt) as slot:
             if self._warm is not None and prefix is not None:
                 took += await self._warm.restore(slot, prefix)
@@ -189,7 +193,10 @@ class LlamaCppEngine:
         if self.adapters:  # all are named each time: left out, they stay as they were
             scales = [float(name == adapter) for name in self.adapters]
             extra["lora"] = [{"id": n, "scale": scale} for n, scale in enumerate(scales)]
-        return kind(self.model, f"the embedded engine ({self.model})", self._http, **extra)
+        api = kind(self.model, f"the embedded engine ({self.model})", self._http, **extra)
+        if isinstance(api, _Completions):
+            api.chat = self._chat
+        return api
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not self.capabilities.embeddings:
@@ -201,7 +208,7 @@ class LlamaCppEngine:
         return vectors
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        body = {"content": chatml(messages), "parse_special": True}
+        body = {"content": self._chat.prompt(messages), "parse_special": True}
         return len((await self._api.post("../tokenize", body))["tokens"])
 
     @classmethod
@@ -217,6 +224,7 @@ class LlamaCppEngine:
             context=setup.context,
             slots=setup.slots,
             threads=setup.threads,
+            template=setup.template,
         )
 
     @classmethod
@@ -289,9 +297,11 @@ class _Completions(ChatCompletions):
     """llama.cpp's text completion: the prompt is ours to the last character."""
 
     path = "completions"
+    chat: ChatFormat = CHATML
 
     def _question(self, request: Request) -> dict[str, Any]:
-        body: dict[str, Any] = {"prompt": chatml(request.messages), "n_probs": request.top_logprobs}
+        prompt = self.chat.prompt(request.messages)
+        body: dict[str, Any] = {"prompt": prompt, "n_probs": request.top_logprobs}
         if request.schema is not None:
             body["json_schema"] = {**request.schema, "x-guidance": SPACING}
         return body

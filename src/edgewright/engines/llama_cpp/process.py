@@ -24,6 +24,7 @@ from ...domain.errors import ConfigError, EngineError
 from ...domain.message import Message
 from ...domain.setup import Setup
 from .. import hermes
+from ..chat_format import CHATML, format_of
 from ..endpoints.http import Http
 from ..machine import cores
 from ..processes.server_process import Served
@@ -58,8 +59,11 @@ class LlamaServerEngine(LlamaCppEngine):
         embeddings: bool = False,
         native_tools: bool = False,
         patience: float = 60.0,
+        template: str = "",
     ) -> None:
         path = Path(path)
+        self._chat = format_of(path, template)
+        native_tools = native_tools and self._chat is CHATML
         self.model = model or path.stem
         self.context = context
         self.slots = slots
@@ -106,6 +110,7 @@ class LlamaServerEngine(LlamaCppEngine):
             slots=setup.slots,
             threads=setup.threads,
             patience=setup.timeout,
+            template=setup.template,
         )
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:

@@ -13,7 +13,7 @@ from typing import Any
 from ...domain.engine import Chunk, Request, TokenLogprob, Usage
 from ...domain.errors import ContextOverflowError, EngineError, EngineResponseError
 from ...domain.message import Message, ToolCall
-from ..chatml import harmless
+from ..chat_format import harmless
 from ..endpoints.client import Client
 from ..endpoints.http import Http, Refused
 

@@ -14,6 +14,7 @@ from ...domain.setup import Setup
 from ..batching.batch import Batch
 from ..batching.batched import BatchedEngine
 from ..batching.row import Row
+from ..chat_format import format_of
 from ..machine import cores
 from .api import library
 from .folder import CONFIG, Folder, damaged, providers
@@ -44,11 +45,12 @@ class OnnxEngine(BatchedEngine):
         context: int = 4096,
         slots: int = 4,
         threads: int | None = None,
+        template: str = "",
     ) -> None:
         folder = Folder(Path(path))
         self.provider = folder.provider
         context = min(context, folder.context)
-        tokenizer = Tokenizer(folder)
+        tokenizer = Tokenizer(folder, format_of(folder.path, template))
         room = {"context": context, "slots": slots, "threads": threads or cores()}
         # Elsewhere than on the CPU the library's own way knows where caches are kept.
         together = folder.provider == "CPU" and folder.caches is not None
@@ -56,7 +58,9 @@ class OnnxEngine(BatchedEngine):
         _check(compute, folder)
         computed = Slots(compute, context=context, slots=slots)
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
-        super().__init__(model or folder.path.name, context, slots, batch, tokenizer)
+        super().__init__(
+            model or folder.path.name, context, slots, batch, tokenizer, tokenizer.chat
+        )
 
     @classmethod
     def open(cls, setup: Setup) -> OnnxEngine:
@@ -72,6 +76,7 @@ class OnnxEngine(BatchedEngine):
             context=setup.context,
             slots=setup.slots,
             threads=setup.threads,
+            template=setup.template,
         )
 
     @classmethod

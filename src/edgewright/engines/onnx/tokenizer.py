@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 
-from ..chatml import check_chatml
+from ..chat_format import ChatFormat
 from .folder import TOKENIZER, Folder, damaged
 
 
 class Tokenizer:
-    """The tokenizer in `folder`. `tokens` are the bytes of each token, `special` those that are no
-    text, `ends` those that end an answer. Raises ModelFileError."""
+    """The tokenizer in `folder`, of a model that chats in the format `chat`. `tokens` are the bytes
+    of each token, `special` those that are no text, `ends` those that end an answer. Raises
+    ModelFileError."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, chat: ChatFormat) -> None:
         try:
-            self._read(folder)
+            self._read(folder, chat.stops)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(folder.path, f"{TOKENIZER} cannot be used: {str(error)[:400]}") from error
-        check_chatml(self.encode, folder.path)
+        self.chat = chat.fitted(self.encode, folder.path)
 
-    def _read(self, folder: Folder) -> None:
+    def _read(self, folder: Folder, stops: Sequence[str]) -> None:
         import llguidance
 
         content = folder.tokenizer
@@ -38,7 +40,7 @@ class Tokenizer:
         self.special = {token["id"] for token in added.values() if token.get("special")}
         # Places without a meaning, which fill the vocabulary up.
         self.special |= {n for n, text in enumerate(self.tokens) if not text}
-        names = [added[name]["id"] for name in ("<|im_end|>", "<|endoftext|>") if name in added]
+        names = [added[name]["id"] for name in stops if name in added]
         ends = dict.fromkeys([*folder.ends, *names])
         self.ends = [number for number in ends if 0 <= number < folder.vocabulary]
         if not self.ends:

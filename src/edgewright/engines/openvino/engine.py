@@ -18,7 +18,7 @@ from ...models.gguf import GGUFHeader, read_header
 from ...models.store import home
 from ..batching.batch import Batch
 from ..batching.batched import BatchedEngine
-from ..chatml import check_chatml
+from ..chat_format import format_of
 from ..machine import cores
 from .model import PagedModel, Tokenizer, graph_of, library
 
@@ -33,7 +33,8 @@ class OpenVINOEngine(BatchedEngine):
     `context` is tokens a request. Any number of requests are answered at once as long as their
     tokens fit the cache, which holds `context * slots`. What is in the cache is used again by a
     prompt that begins the same. Of a GGUF file the graph is made once, and kept in `cache`
-    (default: `openvino` in edgewright's home).
+    (default: `openvino` in edgewright's home). `template` names the chat format, by default the one
+    that the model declares.
     Raises EngineUnavailableError without the library, ModelFileError for a file it cannot read,
     EngineError when loading fails.
     """
@@ -51,6 +52,7 @@ class OpenVINOEngine(BatchedEngine):
         slots: int = 4,
         threads: int | None = None,
         cache: Path | None = None,
+        template: str = "",
     ) -> None:
         path = Path(path)
         library()
@@ -63,10 +65,11 @@ class OpenVINOEngine(BatchedEngine):
             )
         folder = graph_of(path, cache or home() / "openvino")
         loaded = PagedModel(folder, tokens=context * slots, threads=threads or cores())
-        tokenizer = Tokenizer(folder, loaded.vocabulary)
-        check_chatml(tokenizer.encode, path)
+        chat = format_of(path, template)
+        tokenizer = Tokenizer(folder, loaded.vocabulary, chat.stops)
+        chat = chat.fitted(tokenizer.encode, path)
         batch = Batch(loaded, tokenizer.tokens, tokenizer.ends)
-        super().__init__(model or path.stem, context, slots, batch, tokenizer)
+        super().__init__(model or path.stem, context, slots, batch, tokenizer, chat)
 
     @classmethod
     def reads(cls, header: GGUFHeader) -> bool:
@@ -85,6 +88,7 @@ class OpenVINOEngine(BatchedEngine):
             context=setup.context,
             slots=setup.slots,
             threads=setup.threads,
+            template=setup.template,
         )
 
     @classmethod

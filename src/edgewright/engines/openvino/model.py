@@ -130,9 +130,9 @@ def _only_where_wanted(graph: Any) -> None:
 
 class Tokenizer:
     """The tokenizer in `folder`. `tokens` are the bytes of each token, `special` those that are no
-    text, `ends` those that end an answer."""
+    text, `ends` those that end an answer, with the `stops` among them."""
 
-    def __init__(self, folder: Path, vocabulary: int) -> None:
+    def __init__(self, folder: Path, vocabulary: int, stops: Sequence[str]) -> None:
         import openvino_genai
 
         try:
@@ -151,8 +151,8 @@ class Tokenizer:
         self.special = {n for n, text in zip(odd, shown, strict=True) if not text}
         # Places without a meaning, which fill the vocabulary up.
         self.special |= {n for n, text in enumerate(self.tokens) if text[:4] in (b"", b"[PAD")}
-        names = (b"<|im_end|>", b"<|endoftext|>")
-        ends = [self._tokenizer.get_eos_token_id(), *(known.get(name, -1) for name in names)]
+        named = [known.get(stop.encode(), -1) for stop in stops]
+        ends = [self._tokenizer.get_eos_token_id(), *named]
         self.ends = [number for number in dict.fromkeys(ends) if 0 <= number < vocabulary]
 
     def encode(self, text: str) -> list[int]:
