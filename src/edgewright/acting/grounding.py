@@ -15,6 +15,8 @@ from .heard import Heard
 from .support import levels_of_items, supports, topic_is_said
 
 _FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")  # of a date, in a description
+_RATE = re.compile(r"\brate|_rate|return|yield|interest|growth")
+_PERCENT = re.compile(r"percent|per cent|%")
 _LARGE = 10_000  # from which on zeros are miscounted
 NOT_SAID = "nothing that was said speaks for it"
 
@@ -41,6 +43,7 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
     for name, value in arguments.items():
         others = [other for key, other in arguments.items() if key != name]
         better = _recounted(_stated(value, name, tool, heard), others, heard)
+        better = _as_share(better, name, _dict(properties.get(name)), heard)
         if better != value:
             repairs.append(Repair(name, value, better, "it is what was said"))
         kept[name] = better
@@ -67,7 +70,7 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
 
 def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
     """What was said in place of a value that was not: the one choice of several, the flag that
-    the request names, the choices of a list without those that nobody named."""
+    the request names, a list without the choices and examples that nobody named."""
     schema = tool.parameters.get("properties", {}).get(name, {})
     if value is False and topic_is_said(name, tool, heard):
         return True
@@ -79,11 +82,11 @@ def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
         said = [c for c in choices if isinstance(c, str) and _is_said(c, heard)]
         if len(said) == 1 and not _is_said(value, heard):
             return said[0]
-    if isinstance(value, list) and len(value) > 1 and "enum" in _dict(schema.get("items")):
+    if isinstance(value, list) and len(value) > 1:
         levels = levels_of_items(value, name, tool, heard)
-        named = [item for item, level in zip(value, levels, strict=True) if level == "stated"]
-        if named:
-            return named
+        if "stated" in levels:
+            pairs = zip(value, levels, strict=True)
+            return [item for item, level in pairs if not _is_copied(item, level, schema)]
     return value
 
 
@@ -97,6 +100,30 @@ def _recounted(value: Any, others: Sequence[Any], heard: Heard) -> Any:
     said = {int(n) for n in heard.numbers if n >= _LARGE and n == int(n) and n not in others}
     like = [n for n in said if str(n).rstrip("0") == digits]
     return type(value)(like[0]) if len(like) == 1 else value
+
+
+def _as_share(value: Any, name: str, schema: dict[str, Any], heard: Heard) -> Any:
+    """0.07 in place of 7, for a rate of 7 % that is not wanted in percent."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    about = f"{name} {schema.get('description', '')}".lower()
+    percent = _PERCENT.search(about) and "decimal" not in about
+    if schema.get("type") != "number" or not _RATE.search(about) or percent:
+        return value
+    hints = (schema.get(key) for key in ("default", "minimum", "maximum"))
+    if any(isinstance(hint, int | float) and hint > 1 for hint in hints):
+        return value
+    return round(value / 100, 12) if value in heard.shares else value
+
+
+def _is_copied(item: Any, level: str, schema: dict[str, Any]) -> bool:
+    """Whether the item of a list is one that nobody named: of the choices, or of the examples that
+    the description gives."""
+    if level == "stated":
+        return False
+    examples = str(schema.get("description", "")).lower()
+    example = level == "unsupported" and isinstance(item, str) and item.lower() in examples
+    return example or "enum" in _dict(schema.get("items"))
 
 
 def _is_said(choice: str, heard: Heard) -> bool:

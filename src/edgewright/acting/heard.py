@@ -32,6 +32,7 @@ _DAY = re.compile(
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|week(?:end)?|month|year))\b",
     re.IGNORECASE,
 )
+_SHARE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:%|percent\b|per cent\b)")
 # Codes of currencies whose names have other letters.
 _CURRENCIES = {"gbp": "pound", "chf": "swiss", "cny": "yuan", "krw": "won", "rmb": "renminbi"}
 
@@ -48,6 +49,7 @@ class Heard:
         self.words = frozenset(self.plain.split())
         self.stems = frozenset(map(stem, self.words))
         self.numbers = Counter(numbers_in(self.text))
+        self.shares = {float(share) for share in _SHARE.findall(self.text)}  # in percent
         self.dates: set[date] = dates_in(self.text)
         self.months = months_in(self.text)
         self.relative = _RELATIVE.search(self.text) is not None  # "tomorrow", "next week"

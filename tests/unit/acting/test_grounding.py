@@ -23,6 +23,11 @@ PIZZA = ToolSpec(
             "count": {"type": "integer"},
             "size": SIZE,
             "toppings": TOPPINGS,
+            "wishes": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Such as vegan, gluten-free.",
+            },
             "vegan": {"type": "boolean"},
             "oven": {"type": "string", "default": "stone"},
             "note": {"type": "string"},
@@ -128,10 +133,44 @@ def test_a_flag_that_was_refused_is_not_set() -> None:
     assert held("Two pizzas to Mill Road, not vegan.", vegan=False).arguments["vegan"] is False
 
 
+RATE = {"type": "number", "description": "The annual interest rate."}
+
+
+@pytest.mark.parametrize(
+    ("schema", "after"),
+    [
+        (RATE, 0.07),
+        ({**RATE, "description": "The rate as a decimal, 5% is 0.05."}, 0.07),
+        ({**RATE, "description": "The rate in percent."}, 7.0),
+        ({**RATE, "description": "The size of it."}, 7.0),
+        ({**RATE, "type": "integer"}, 7.0),
+        ({**RATE, "maximum": 100}, 7.0),
+        ({**RATE, "default": 5.0}, 7.0),
+        ({**RATE, "maximum": 1}, 0.07),
+    ],
+)
+def test_a_rate_in_percent_is_given_as_a_share_unless_percent_are_wanted(
+    schema: dict[str, Any], after: float
+) -> None:
+    name = "value" if "size" in schema["description"] else "rate"
+    tool = ToolSpec("grow", "Grow money.", {"type": "object", "properties": {name: schema}})
+    found = grounded({name: 7.0}, tool, "What is $500 worth after 7 years at 7% a year?")
+    assert found.arguments == {name: after}
+    assert [repair.after for repair in found.repairs] == ([after] if after < 1 else [])
+
+
 def test_of_a_lists_choices_those_that_nobody_named_are_left_out() -> None:
     found = held(f"{SAID} With ham and egg.", toppings=["olives", "ham", "egg"])
     assert found.arguments["toppings"] == ["ham", "egg"]
     assert changes(found) == [("toppings", ["olives", "ham", "egg"], ["ham", "egg"])]
+
+
+def test_examples_of_a_description_that_nobody_named_are_left_out_of_a_list() -> None:
+    found = held("Two vegan pizzas without nuts to Mill Road.", wishes=["vegan", "gluten-free"])
+    assert found.arguments["wishes"] == ["vegan"]
+    assert changes(found) == [("wishes", ["vegan", "gluten-free"], ["vegan"])]
+    other = held("Two vegan pizzas to Mill Road.", wishes=["vegan", "plant-based"])
+    assert other.arguments["wishes"] == ["vegan", "plant-based"]  # its own words for what was said
 
 
 def test_the_arguments_given_are_not_changed() -> None:
