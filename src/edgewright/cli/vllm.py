@@ -88,7 +88,9 @@ def command(
         host=host,
     )
     warnings = shortcomings(start, gpus())
-    if said := complaint(start, python or sys.executable):
+    with output.err.status("Asking vLLM whether it takes this line"):  # up to ten seconds
+        said = complaint(start, python or sys.executable)
+    if said:
         warnings.append(said)
     if container:
         line = start.container(port, container)
