@@ -21,7 +21,8 @@ Answer = Callable[[socket.socket, dict[str, Any]], None]
 class Endpoint:
     """A server on loopback; the next of `answers` is for the next POST, and the last for all
     after it. What was asked is in `asked`, under which heads in `heads`. `pages` are the answers
-    to other requests, by path, and to POSTs of those paths; `looks` are the paths asked for so."""
+    to other requests, by path, and to POSTs of those paths; `looks` are the paths asked for so.
+    `last` are the heads of the last request of any kind."""
 
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
@@ -31,6 +32,7 @@ class Endpoint:
         self.asked: list[dict[str, Any]] = []
         self.heads: list[dict[str, str]] = []
         self.looks: list[str] = []
+        self.last: dict[str, str] = {}
         self.times: list[float] = []  # when each POST came
         self.connections = 0
         self._tls = tls
@@ -67,6 +69,7 @@ class Endpoint:
             method, path, _ = head.decode().split(" ", 2)
             lines = [line.partition(":") for line in head.decode().split("\r\n")[1:]]
             heads = {name.lower(): value.strip() for name, _, value in lines}
+            self.last = heads
             length = int(heads.get("content-length", 0))
             while len(body) < length:
                 body += connection.recv(65536)

@@ -11,7 +11,7 @@ import pytest
 
 PROGRAM = """
 import json, time
-from edgewright import Agent, Config
+from edgewright import Agent, Config, ResourceConfig, set_resources
 from edgewright.runtime import models
 
 def made(alias):
@@ -46,6 +46,9 @@ made("smollm2-135m")  # nobody has it any more
 last = made("smollm2-135m")
 last.close()
 say("all closed, or gone")
+set_resources(ResourceConfig(pinned=("smollm2-135m",)))
+made("smollm2-135m").close()
+say("closed, and pinned")
 """
 
 
@@ -63,4 +66,5 @@ def test_a_model_goes_with_the_last_agent_that_uses_it(home_with_models: Path) -
         "the last that named it closed": ["smollm2-135m"],
         "all closed": [],
         "all closed, or gone": [],
+        "closed, and pinned": ["smollm2-135m"],
     }

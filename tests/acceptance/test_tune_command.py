@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
@@ -90,6 +92,27 @@ def test_what_was_measured_is_printed_though_the_chart_fails(plugged: CommandLin
     found, failed = ended.events
     assert ended.status == 1 and found["engines"]["steady"]["decode"] > 0
     assert failed["error"]["code"] == "disk_full"
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_printed_though_it_cannot_be_kept(plugged: CommandLine) -> None:
+    (plugged.home / "tune").write_text("in the way")
+    ended = plugged("tune", "smollm2-135m", "--engines", "steady", "--json")
+    found, failed = ended.events
+    assert ended.status == 1 and found["engines"]["steady"]["decode"] > 0 and not found["kept"]
+    assert failed["error"]["code"] == "storage_read_only"
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_kept_though_it_is_stopped_in_the_next(plugged: CommandLine) -> None:
+    running = plugged.start("tune", "smollm2-135m", "--engines", "steady,hanging")
+    kept = plugged.home / "tune" / "smollm2-135m.json"
+    deadline = time.monotonic() + 60
+    while not kept.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    running.send(signal.SIGINT)
+    assert running.ended().status != 0
+    assert list(json.loads(kept.read_text())["engines"]) == ["steady"]
 
 
 def test_nothing_to_measure_is_refused(cli: CommandLine) -> None:

@@ -232,6 +232,21 @@ def test_a_model_with_another_chat_format_is_refused(onnx_path: Path, tmp_path: 
         lay_out(tmp_path, tmp_path / "out", CHATML, context=512, cores=1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"added_tokens": [7]}', '{"added_tokens": null}', '{"added_tokens": 7}', "[" * 100_000],
+)
+def test_a_tokenizer_that_makes_no_sense_is_refused(
+    onnx_path: Path, tmp_path: Path, text: str
+) -> None:
+    for file in onnx_path.iterdir():
+        if file.name != "tokenizer.json":
+            (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(ModelFileError, match=r"tokenizer\.json|chatml"):
+        lay_out(tmp_path, tmp_path / "out", CHATML, context=512, cores=1)
+
+
 def test_options_of_a_grammar_are_kept() -> None:
     text = lark(Request(HELLO, grammar='%llguidance {"no_forcing": false, "x": 1}\nstart: "a"'))
     assert text == '%llguidance {"no_forcing": false, "x": 1}\nstart: "a"'

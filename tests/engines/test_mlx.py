@@ -129,6 +129,13 @@ def test_a_model_of_another_chat_format_is_refused(copied: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_template_that_is_not_known_is_refused_before_the_weights_are_read(copied: Path) -> None:
+    (copied / "model.safetensors").unlink()
+    rewrite(copied / "chat_template.jinja", "[INST] {{ messages }} [/INST]")
+    with pytest.raises(ModelFileError, match="no family"):
+        MlxEngine(copied)
+
+
 async def test_a_model_of_another_family_is_talked_to_in_its_format(copied: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         content = (copied / name).read_text()

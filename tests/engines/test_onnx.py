@@ -112,7 +112,9 @@ def test_a_file_or_nothing_at_all_is_refused(smollm_path: Path, tmp_path: Path) 
     assert "edgewright models convert smollm2-135m --to onnx" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"model": {"decoder": 3}}'])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no JSON", '{"model": {"decoder": 3}}', "[" * 100_000]
+)
 def test_a_configuration_that_makes_no_sense_is_refused(copied: Path, text: str) -> None:
     rewrite(copied / CONFIG, text)
     with pytest.raises(ModelFileError):

@@ -124,6 +124,20 @@ def test_a_model_of_another_chat_format_is_refused(
     assert caught.value.hint
 
 
+def test_a_template_that_is_not_known_is_refused_before_a_graph_is_made(
+    smollm_path: Path, tmp_path: Path
+) -> None:
+    path = renamed(smollm_path, tmp_path / "x.gguf", GEMMA, "[INST] {{ messages }} [/INST]")
+    with pytest.raises(ModelFileError, match="no family"):
+        OpenVINOEngine(path, context=64, slots=1, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        OpenVINOEngine(tmp_path / "gone.gguf", context=64, slots=1)
+
+
 async def test_a_model_of_another_family_is_talked_to_in_its_format(
     smollm_path: Path, tmp_path: Path
 ) -> None:

@@ -14,8 +14,9 @@ from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
 from . import prompts
 from .action import Action, Cost, calls_schema
+from .constrain import constrainable
 from .conversation import Conversation
-from .describe import type_of
+from .describe import field_notes, type_of
 from .model import Model, OnText
 from .partial import PartialReply
 from .profile import Part, Profile
@@ -101,11 +102,16 @@ class Actor:
     async def produce(
         self, messages: Sequence[Message], schema: dict[str, Any], on_text: OnText
     ) -> str:
-        """JSON held to `schema`, about the conversation. Raises EngineResponseError when it is cut
-        off, and EngineError's other kinds."""
+        """JSON about the conversation, held to what of `schema` decoding can be held to. Raises
+        EngineResponseError when it is cut off, and EngineError's other kinds."""
         *before, last = prompts.plain(messages)
-        form = f"{last.content}\n\nAnswer with JSON of this form:\n{type_of(schema)}"
+        # What engines hold output to, most models never read: the descriptions are told here.
+        form = "\n".join(["Answer with JSON of this form:", type_of(schema), *field_notes(schema)])
+        form = f"{last.content}\n\n{form}"
         said = [*before, replace(last, content=form)]
+        held, left_out = constrainable(schema)
+        # Whole where it can be: an endpoint's model may be shown it, descriptions included.
+        schema = held if left_out else schema
         request = Request(said, schema=schema, opening=self._opening(said))
         text, end = await self._model.generate(request, on_text)
         if end.finish == "length":

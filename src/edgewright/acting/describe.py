@@ -60,8 +60,10 @@ def parameter_names(tool: ToolSpec) -> list[str]:
     return sorted(tool.parameters.get("properties", {}), key=lambda name: name not in required)
 
 
-def type_of(schema: dict[str, Any]) -> str:
+def type_of(schema: Any) -> str:
     """A JSON Schema as a Python annotation."""
+    if not isinstance(schema, dict):  # true: anything
+        return "Any"
     if "enum" in schema:
         return f"Literal[{', '.join(json.dumps(value) for value in schema['enum'])}]"
     if "const" in schema:
@@ -72,8 +74,13 @@ def type_of(schema: dict[str, Any]) -> str:
     kind: Any = schema.get("type", "Any")
     if isinstance(kind, list):
         return " | ".join(_TYPES.get(k, str(k)) for k in kind)
-    if kind == "array" and schema.get("items"):
-        return f"list[{type_of(schema['items'])}]"
+    if kind == "array":
+        items, each = schema.get("items"), schema.get("prefixItems")
+        if isinstance(items, list):  # as it was before 2020
+            each = items
+        if isinstance(each, list) and each:
+            return f"tuple[{', '.join(map(type_of, each))}]"
+        return f"list[{type_of(items)}]" if items else "list"
     if kind == "object" and schema.get("properties"):
         fields = ", ".join(
             f"{json.dumps(name)}: {type_of(value)}" for name, value in schema["properties"].items()
@@ -82,3 +89,19 @@ def type_of(schema: dict[str, Any]) -> str:
     if kind == "string" and "format" in schema:
         return f"str ({schema['format']})"
     return _TYPES.get(kind, str(kind))
+
+
+def field_notes(schema: Any, path: str = "") -> list[str]:
+    """What the schema says of each field of an object, at any depth, a line each."""
+    if not isinstance(schema, dict):
+        return []
+    notes: list[str] = []
+    for name, part in schema.get("properties", {}).items():
+        where = f"{path}.{name}" if path else name
+        if isinstance(part, dict) and (said := str(part.get("description", "")).strip()):
+            notes.append(f"- {where}: {' '.join(said.split())}")
+        notes += field_notes(part, where)
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            notes += field_notes(option, path)
+    return list(dict.fromkeys(notes + field_notes(schema.get("items"), path)))

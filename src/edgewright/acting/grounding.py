@@ -12,11 +12,22 @@ from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
 from .dates import as_described, read_date
 from .heard import Heard
-from .support import levels_of_items, supports, topic_is_said
+from .nearest import plain
+from .support import levels_of_items, means_several, supports, topic_is_said
 
 _FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")  # of a date, in a description
-_RATE = re.compile(r"\brate|_rate|return|yield|interest|growth")
-_PERCENT = re.compile(r"percent|per cent|%")
+# What is given in percent or as a share: not what a function returns, nor a rate of something else.
+_RATE = re.compile(
+    r"\brates?\b|\byields?\b|\binterest\b|\bgrowth\b|\bof return\b|\breturns? (?:on|rate)\b"
+    r"|\b(?:annual|yearly|monthly|average|expected|total) returns?\b"
+)
+_OTHER_RATE = re.compile(
+    r"\b(?:hour(?:ly)?|minutes?|seconds?|hz|bpm|heart|frame|bit|refresh|exchange|currency"
+    r"|of interest)\b"
+)
+_PERCENT = re.compile(r"percent|per cent|pct|%")
+_AS_SHARE = re.compile(r"(?<![\d.])0?\.0\d")  # as in "a decimal, 5% is 0.05"
+_BOUNDS = ("default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _LARGE = 10_000  # from which on zeros are miscounted
 NOT_SAID = "nothing that was said speaks for it"
 
@@ -42,10 +53,11 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
     repairs: list[Repair] = []
     for name, value in arguments.items():
         others = [other for key, other in arguments.items() if key != name]
-        better = _recounted(_stated(value, name, tool, heard), others, heard)
-        better = _as_share(better, name, _dict(properties.get(name)), heard)
+        told = _recounted(_stated(value, name, tool, heard), others, heard)
+        better = _as_share(told, name, _dict(properties.get(name)), heard)
         if better != value:
-            repairs.append(Repair(name, value, better, "it is what was said"))
+            why = "it is what was said" if better == told else "it was said in percent"
+            repairs.append(Repair(name, value, better, why))
         kept[name] = better
     levels = supports(kept, tool, heard)
     missing = []
@@ -82,7 +94,7 @@ def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:
         said = [c for c in choices if isinstance(c, str) and _is_said(c, heard)]
         if len(said) == 1 and not _is_said(value, heard):
             return said[0]
-    if isinstance(value, list) and len(value) > 1:
+    if isinstance(value, list) and len(value) > 1 and not means_several(name, heard):
         levels = levels_of_items(value, name, tool, heard)
         if "stated" in levels:
             pairs = zip(value, levels, strict=True)
@@ -106,11 +118,13 @@ def _as_share(value: Any, name: str, schema: dict[str, Any], heard: Heard) -> An
     """0.07 in place of 7, for a rate of 7 % that is not wanted in percent."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    about = f"{name} {schema.get('description', '')}".lower()
-    percent = _PERCENT.search(about) and "decimal" not in about
-    if schema.get("type") != "number" or not _RATE.search(about) or percent:
+    about = f"{name} {schema.get('description', '')}".lower().replace("_", " ")
+    if schema.get("type") != "number" or not _RATE.search(about) or _OTHER_RATE.search(about):
         return value
-    hints = (schema.get(key) for key in ("default", "minimum", "maximum"))
+    if _PERCENT.search(about) and not ("decimal" in about and _AS_SHARE.search(about)):
+        return value
+    examples = schema.get("examples")
+    hints = [schema.get(key) for key in _BOUNDS] + (examples if isinstance(examples, list) else [])
     if any(isinstance(hint, int | float) and hint > 1 for hint in hints):
         return value
     return round(value / 100, 12) if value in heard.shares else value
@@ -121,9 +135,11 @@ def _is_copied(item: Any, level: str, schema: dict[str, Any]) -> bool:
     the description gives."""
     if level == "stated":
         return False
-    examples = str(schema.get("description", "")).lower()
-    example = level == "unsupported" and isinstance(item, str) and item.lower() in examples
-    return example or "enum" in _dict(schema.get("items"))
+    if "enum" in _dict(schema.get("items")):
+        return True
+    words = plain(item.lower()) if isinstance(item, str) and level == "unsupported" else ""
+    told = plain(str(schema.get("description", "")).lower())
+    return bool(words) and f" {words} " in f" {told} "
 
 
 def _is_said(choice: str, heard: Heard) -> bool:

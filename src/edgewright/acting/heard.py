@@ -32,7 +32,7 @@ _DAY = re.compile(
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|week(?:end)?|month|year))\b",
     re.IGNORECASE,
 )
-_SHARE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:%|percent\b|per cent\b)")
+_SHARE = re.compile(r"(?<![\d.])(?<!\d,)(\d{1,9}(?:\.\d{1,9})?) ?(?:%|percent\b|per cent\b)")
 # Codes of currencies whose names have other letters.
 _CURRENCIES = {"gbp": "pound", "chf": "swiss", "cny": "yuan", "krw": "won", "rmb": "renminbi"}
 

@@ -44,6 +44,9 @@ _IMPLY = {
     0.0: frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"}),
     1.0: frozenset({"a", "an", "each", "every", "per", "next", "last", "this"}),
 }
+# Words for several things of which none is named: "on weekends", "everything", "all toppings".
+_SEVERAL = re.compile(r"\b(?:week(?:day|end)s?|daily|every(?:thing|one|body))\b")
+_ALL = re.compile(r"\b(?:all|every|each)(?: of)?(?: the| my| our| your)? (\w+)")
 _LARGEST = 10**15  # up to which numbers are looked for in other scales
 _MAX_WORDS = 200  # of a text, that are looked for
 _SCALES = (60, 3600, 24, 7, 30, 365, 12, 10, 100, 1000, 1024, 10**6, 10**9)
@@ -72,6 +75,13 @@ def levels_of_items(value: list[Any], name: str, tool: ToolSpec, heard: Heard) -
     """How far each item of a list that is an argument follows from what was heard."""
     parameter, heard = _Parameter.of(name, tool), heard.copy()
     return [_found(item, part, heard) for item, part in parameter.parts(value)]
+
+
+def means_several(name: str, heard: Heard) -> bool:
+    """Whether items of a list of that name can follow from what was said that nobody named."""
+    named = {stem(word) for word in plain(name).split()}
+    every = any(stem(word) in named for word in _ALL.findall(heard.plain))
+    return every or _SEVERAL.search(heard.plain) is not None
 
 
 def topic_is_said(name: str, tool: ToolSpec, heard: Heard) -> bool:
@@ -125,6 +135,8 @@ class _Parameter:
 
 def _level(value: Any, parameter: _Parameter, heard: Heard) -> Level:
     level = _found(value, parameter, heard)
+    if isinstance(value, list) and level != "stated" and means_several(parameter.name, heard):
+        return "stated" if level == "derivable" else "derivable"
     chosen = parameter.required and (isinstance(value, bool) or parameter.judged)
     if level == "unsupported" and (chosen or parameter.is_default(value)):
         return "derivable"

@@ -126,7 +126,7 @@ class BaseAgent:
 
     async def decide_async(self, text: str, *, session: str = "") -> Decision:
         """`decide` in the running event loop."""
-        async with self._supplied(text, _ignore) as supply:
+        async with self._supplied(text, session, _ignore) as supply:
             turn = self._begin(supply, text, session, _ignore, stream=False)
             if session:
                 store = await anyio.to_thread.run_sync(self._sessions)
@@ -142,7 +142,7 @@ class BaseAgent:
         stream: bool = True,
         wanted: ResultType | None = None,
     ) -> TurnFinished:
-        async with self._supplied(text, emit) as supply:
+        async with self._supplied(text, session, emit) as supply:
             # A reply that is not wanted can be broken off only as it comes.
             turn = self._begin(supply, text, session, emit, stream=stream or wanted is not None)
             turn.wanted = wanted
@@ -151,10 +151,12 @@ class BaseAgent:
         return finished
 
     @asynccontextmanager
-    async def _supplied(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
+    async def _supplied(self, text: str, session: str, emit: Emit) -> AsyncIterator[Supply]:
         """The engine for a turn, which may reach what the agent may."""
         if not isinstance(text, str) or not text.strip():
             raise ConfigError("The message is empty.", hint="Say something to the agent.")
+        if session and not (isinstance(session, str) and _is_text(session)):
+            raise ConfigError(f"{session!r} cannot name a session.", hint="Name it with a text.")
         with egress.allowed(not self.config.offline_mode):
             async with self._supply(text, emit) as supply:
                 yield supply
@@ -268,6 +270,11 @@ class EventStream:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written: no lone surrogate, from a file's name or from JSON, is in it."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -158,6 +158,7 @@ class Turn:
         return self._finished(wanted.text(result), result)
 
     async def _produced(self, wanted: ResultType) -> Any:
+        self._tell_degraded(wanted.name, wanted.schema)
         described = [Message("system", f"{wanted.schema}")]  # longer than the actor puts it
         more = await self.actor.engine.count_tokens(described)
 
@@ -199,7 +200,9 @@ class Turn:
         made = Message("assistant", action.reply, calls=action.calls)
         await self._add([made])  # before they run: what a call did may outlive this process
         for call in action.calls:
-            self._tell_degraded(call.name)
+            for spec in self.tools.specs:
+                if spec.name == call.name:
+                    self._tell_degraded(spec.name, spec.parameters)
             if repairs := action.repairs.get(call.id):
                 self.emit(ArgumentsRepaired(call, repairs))
             self.emit(ToolCallStarted(call))
@@ -228,14 +231,11 @@ class Turn:
         await self._add([Message("tool", d.result, (), d.call.id, d.call.name) for d in done])
         return done
 
-    def _tell_degraded(self, name: str) -> None:
-        """Says once a turn what of the tool's schema decoding cannot be held to."""
-        if name in self._told:
-            return
+    def _tell_degraded(self, name: str, schema: dict[str, Any]) -> None:
+        """Says once a turn what of a tool's, or the result's, schema decoding cannot be held to."""
+        if name not in self._told and (notes := constrainable(schema)[1]):
+            self.emit(SchemaDegraded(name, notes))
         self._told.add(name)
-        for spec in self.tools.specs:
-            if spec.name == name and (notes := constrainable(spec.parameters)[1]):
-                self.emit(SchemaDegraded(name, notes))
 
     def _tell_unheld(self, text: str) -> None:
         """Says once a turn of each model that it was not held to the schema it was given."""

@@ -33,6 +33,7 @@ class ResultType:
     def __init__(self, type_: Any) -> None:
         from pydantic import TypeAdapter
         from pydantic.errors import PydanticUserError
+        from pydantic_core import SchemaError
 
         self.name = getattr(type_, "__name__", None) or str(type_)
         try:
@@ -41,8 +42,9 @@ class ResultType:
         except ToolDefinitionError as error:
             why = str(error).removeprefix(f"Tool {self.name!r}: ")
             raise ConfigError(f"{self.name} cannot be a result: {why}", hint=error.hint) from None
-        except (PydanticUserError, NameError, TypeError) as error:
-            why = str(error).split("\n", 1)[0]
+        except (PydanticUserError, SchemaError, NameError, TypeError) as error:
+            why = " ".join(str(error).split()) if isinstance(error, SchemaError) else str(error)
+            why = why.split("\n", 1)[0]
             raise ConfigError(
                 f"{self.name} cannot be a result: {why}",
                 hint="Use a pydantic model, a dataclass, or JSON-like types: str, int, list, …",

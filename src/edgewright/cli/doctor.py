@@ -68,10 +68,10 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         return
     line = output.out.print
     line(f"edgewright {found['edgewright']} · Python {found['python']} · {found['system']}")
-    line(f"cpu      {found['cpu']['name']}, {found['cpu']['cores']} cores usable")
+    line(f"cpu      {found['cpu']['name']}, {found['cpu']['cores']} cores usable", markup=False)
     memory = found["memory"]
     line(f"memory   {memory['free'] / 1e9:.1f} GB free of {memory['total'] / 1e9:.1f} GB")
-    line(f"disk     {disk.free / 1e9:.1f} GB free under {folder}")
+    line(f"disk     {disk.free / 1e9:.1f} GB free under {folder}", markup=False)
     if not found["disk"]["writable"]:
         line("         [red]not writable[/red]: set EDGEWRIGHT_HOME to a folder that is")
     for one in engines.values():
@@ -101,7 +101,7 @@ def _show(one: Standing) -> None:
     colour = "green" if one.works else "red" if one.state == "does not work" else "yellow"
     told = f"[{colour}]{one.state}[/{colour}]"
     told += f", {escape(one.detail)}" if one.works else f": {escape(one.detail)}"
-    output.out.print(f"engine   {one.name}: {told}")
+    output.out.print(f"engine   {escape(one.name)}: {told}")
     if one.hint:
         output.out.print(f"         {one.hint}", markup=False)
     for server in one.servers:

@@ -52,7 +52,7 @@ def _of_catalog(card: ModelCard, json: bool) -> None:
         found = {"alias": card.alias, "path": str(path), "sha256": store.checksum(card)}
         output.emit({**found, "already_here": known})
     else:
-        output.out.print(f"{card.alias} is {'already ' if known else ''}here: {path}")
+        output.out.print(f"{card.alias} is {'already ' if known else ''}here: {path}", markup=False)
 
 
 def _by_ollama(name: str, json: bool) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from ..agent.config import DEFAULT_MODEL
-from ..domain.errors import ConfigError
+from ..domain.errors import ConfigError, EdgewrightError
 from . import output
 
 if TYPE_CHECKING:
-    from ..engines.choice import Measured
+    from ..engines.choice import Measured, TuneProfile
     from ..engines.present import Standing
     from ..evaluation.tune import Tuning
 
@@ -49,9 +50,26 @@ def tune(
     names = [name for name in (part.strip() for part in engines.split(",")) if name]
     standings = tuning.chosen(names)
     before = load_profile(subject.name, machine_key())
+    kept: Path | None = None
+    lost: EdgewrightError | None = None
+
+    def on_found(profile: TuneProfile) -> None:
+        """At once, so that what is stopped has not been for nothing."""
+        nonlocal kept, lost
+        try:
+            kept, lost = save_profile(profile), None
+        except EdgewrightError as error:  # a full disk: told when the others were measured
+            kept, lost = None, error
+
     with _progress(standings) as on_step:
-        found = tuning.tune(subject, standings, before, within=within, on_step=on_step)
-    kept = save_profile(found.profile) if keep and found.worth_keeping else None
+        found = tuning.tune(
+            subject,
+            standings,
+            before,
+            within=within,
+            on_step=on_step,
+            on_found=on_found if keep else lambda profile: None,
+        )
     if not found.now:
         raise found.nothing()
     name, why = choose_engine(subject.name, found.profile, Present(subject))
@@ -69,12 +87,14 @@ def tune(
         )
     else:
         _show(found)
-        output.out.print(f"Agents do best with [bold]{name}[/bold]. {why}")
+        output.out.print(f"Agents do best with [bold]{escape(name)}[/bold]. {escape(why)}")
         if kept:
             use = "agents with model_provider='auto' use it."
-            output.out.print(f"[dim]Kept in {kept}; {use}[/dim]")
+            output.out.print(f"[dim]Kept in {escape(str(kept))}; {use}[/dim]")
     if chart is not None:
         _draw(chart, found, name)
+    if lost is not None:
+        raise lost
 
 
 @contextlib.contextmanager
@@ -97,11 +117,11 @@ def _progress(engines: list[Standing]) -> Iterator[Callable[[str, str], object]]
             done[engine] = min(done[engine] + 1, steps)
             bar.update(
                 task,
-                description=f"{engine}: {step}",
+                description=escape(f"{engine}: {step}"),
                 completed=order.index(engine) * steps + done[engine] - 1,
             )
             if not live and not output.Mode.json:
-                output.err.print(f"[dim]{engine}: {step}[/dim]")
+                output.err.print(f"[dim]{escape(f'{engine}: {step}')}[/dim]")
 
         yield on_step
 

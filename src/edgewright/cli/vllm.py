@@ -158,7 +158,7 @@ def start(
     server = Supervisor(served)
     if not json:
         _warn(shortcomings(settings, gpus()))
-        output.err.print(f"[dim]starting {served.name}; its log: {server.log}[/dim]")
+        output.err.print(f"[dim]{escape(f'starting {served.name}; its log: {server.log}')}[/dim]")
     if detach:
         _detached(served.name, json)
         return
@@ -260,12 +260,15 @@ def _detached(name: str, json: bool) -> None:
     """Runs this same command in the background, and returns when its server is ready. Interrupted,
     it ends what it began."""
     from ..engines.processes import servers
+    from ..models.disk import storage_errors
     from ..models.store import home
 
     log = home() / "logs" / f"{name}.start.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     rest = [word for word in sys.argv[1:] if word not in ("--detach", "--json")]
-    with log.open("wb") as said:
+    with storage_errors(f"the log {log}"):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        said = log.open("wb")
+    with said:
         child = subprocess.Popen(
             [
                 sys.executable,

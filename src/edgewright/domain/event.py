@@ -46,8 +46,9 @@ class ArgumentsRepaired(Event):
 
 @dataclass(frozen=True, slots=True)
 class SchemaDegraded(Event):
-    """A tool is called whose schema asks for more than decoding can be held to. `notes` say what
-    is left to the check of the finished arguments, one phrase each. Told once a turn."""
+    """A tool is called, or a result asked for, whose schema asks for more than decoding can be held
+    to; `tool` is the name of either. `notes` say what is left to the check of the finished
+    arguments, one phrase each. Told once a turn."""
 
     type: ClassVar[str] = "schema_degraded"
     tool: str

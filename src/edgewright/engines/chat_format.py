@@ -25,7 +25,8 @@ _CONTROL = re.compile(
     r"([<\[])(?=[|｜][\w▁]+[|｜]>|(?:start|end)_of_turn>"
     r"|/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS)\])"
 )
-_JOINED: Final = "\n\n"  # between a system message and the user's, where both are one turn
+_JOINED: Final = "\n\n"  # between a system message and what joins it, where both are one turn
+_JOIN: Final = ("system", "user")  # the roles whose words may
 
 
 def harmless(text: str) -> str:
@@ -40,7 +41,8 @@ class ChatFormat:
 
     `marks` are the control tokens in these, `stops` those that end an answer, `begin` the one in
     front of it all, for a tokenizer that is not asked to put it there. `roles` are those that have
-    another name here. Without `system` there is no such role: it is said in the user's next turn.
+    another name here. An answer opens with `reply`. Without `system` there is no such role: it is
+    said in the user's next turn.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ChatFormat:
     stops: tuple[str, ...]
     begin: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
+    reply: str = ""
     system: bool = True
 
     def prompt(self, messages: Sequence[Message]) -> str:
@@ -57,10 +60,10 @@ class ChatFormat:
 
         Control tokens in contents are made harmless, or a user could speak as the system.
         """
-        text, _ = self._written(messages)
-        if messages and messages[-1].role == "assistant":
-            return text
-        return text + self.ending * bool(messages) + self._open("assistant")
+        *said, last = messages or [Message("assistant", "")]
+        if last.role != "assistant":
+            said, last = [*messages], Message("assistant", "")
+        return self._written([*said, last], begun=True)[0]
 
     def whole(self, messages: Sequence[Message]) -> str:
         """The prompt with what is in front of it, for a tokenizer that adds nothing."""
@@ -71,14 +74,15 @@ class ChatFormat:
         and then those with the opening of the next; the shortest first."""
         fixed, following = request.messages[: request.prefix], request.messages[request.prefix :]
         texts = []
-        text, joined = self._written(fixed)
+        text, join = self._written(fixed)
         if fixed:
-            joins = joined and following and following[0].role == "user"
-            texts.append(text + (_JOINED if joins else self.ending))
+            joins = following and following[0].role in _JOIN
+            texts.append(text + (self.ending if join is None or not joins else join))
         if request.opening and following:
             message = following[0]
             begun = Message(message.role, message.content[: request.opening])
-            whole, part = (self._written([*fixed, one])[0] for one in (message, begun))
+            begins = len(following) == 1
+            whole, part = (self._written([*fixed, m], begun=begins)[0] for m in (message, begun))
             texts.append(_common(whole, part))  # a mark that is cut in two is none, and stays
         return texts
 
@@ -94,17 +98,24 @@ class ChatFormat:
             )
         return self if len(encode(self.begin)) == 1 else replace(self, begin="")
 
-    def _written(self, messages: Sequence[Message]) -> tuple[str, bool]:
-        """The messages, the last one's turn left open; and whether a user's words may join it."""
-        text, joined = "", False
+    def _written(
+        self, messages: Sequence[Message], *, begun: bool = False
+    ) -> tuple[str, str | None]:
+        """The messages, the last one's turn left open; and what is put before words that join that
+        turn, None if none may. `begun`: the last, if it is the assistant's, is to be gone on with.
+        """
+        text, join = "", None
         for number, message in enumerate(messages):
-            if joined and message.role == "user":
-                text += _JOINED
+            if join is not None and message.role in _JOIN:
+                text += join
             else:
                 text += self.ending * bool(number) + self._open(message.role)
+            if begun and number == len(messages) - 1 and message.role == "assistant":
+                text += self.reply
             text += self._said(message.content)
-            joined = message.role == "system" and not self.system
-        return text, joined
+            apart = self.system or message.role != "system"
+            join = None if apart else _JOINED * bool(message.content)
+        return text, join
 
     def _open(self, role: str) -> str:
         return self.opening.format(role=self.roles.get(role, role))
@@ -128,6 +139,7 @@ CHATML: Final = ChatFormat(  # Qwen, SmolLM, LFM2
     "<|im_end|>\n",
     marks=("<|im_start|>", "<|im_end|>"),
     stops=("<|im_end|>", "<|endoftext|>"),
+    begin="<|startoftext|>",  # LFM2's; the others have no such token
 )
 _PHI3: Final = ChatFormat(  # Phi 3 and 3.5
     "phi3",
@@ -137,10 +149,12 @@ _PHI3: Final = ChatFormat(  # Phi 3 and 3.5
     stops=("<|end|>", "<|endoftext|>"),
     roles={"tool": "user"},
 )
-_FORMATS: Final = {
+FORMATS: Final = {
     chat.name: chat
     for chat in (
         CHATML,
+        # Qwen 3, SmolLM3: as their templates write it with enable_thinking=False.
+        replace(CHATML, name="chatml-no-think", reply="<think>\n\n</think>\n\n"),
         ChatFormat(  # Llama 3, 3.1, 3.2, 3.3
             "llama3",
             "<|start_header_id|>{role}<|end_header_id|>\n\n",
@@ -189,12 +203,12 @@ def format_of(path: Path, name: str = "") -> ChatFormat:
     name = name or (of_folder(path) if path.is_dir() else read_header(path).template)
     if name == "none":
         return CHATML
-    if name not in _FORMATS:
+    if name not in FORMATS:
         raise ModelFileError(
             f"The chat template in {path} is of no family that is known here, so how the model is "
             "to be talked to is not known.",
-            hint=f"If it is one of {', '.join(_FORMATS)} all the same, say so as the `template` of "
+            hint=f"If it is one of {', '.join(FORMATS)} all the same, say so as the `template` of "
             "a card for it (docs/models.md). Or run it in a server that applies its template "
             "(vLLM, Ollama), and use that.",
         )
-    return _FORMATS[name]
+    return FORMATS[name]

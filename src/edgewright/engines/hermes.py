@@ -2,9 +2,10 @@
 functions as JSON between <tools> tags, a call as JSON between <tool_call> tags.
 
 Written here because a template that comes with a download is not trusted to build the prompt.
-Control tokens in what people and tools say are made harmless, as `llama_cpp.chatml` does.
+Control tokens in what people and tools say are made harmless, as `chat_format` does.
 """
 
+import json
 from typing import Final
 
 TEMPLATE: Final = r"""
@@ -38,7 +39,7 @@ TEMPLATE: Final = r"""
         {{- "<|im_start|>" + message.role + "\n" + said(message.content) }}
         {%- for call in message.tool_calls or [] %}
             {%- if message.content or not loop.first %}{{- "\n" }}{% endif %}
-            {{- '<tool_call>\n{"name": "' + call.function.name + '", "arguments": ' }}
+            {{- '<tool_call>\n{"name": "' + said(call.function.name) + '", "arguments": ' }}
             {{- said(call.function.arguments | tojson) + "}\n</tool_call>" }}
         {%- endfor %}
         {{- "<|im_end|>\n" }}
@@ -48,3 +49,9 @@ TEMPLATE: Final = r"""
     {{- "<|im_start|>assistant\n" }}
 {%- endif %}
 """.strip()
+
+
+def template(reply: str = "") -> str:
+    """The template, in Jinja. An answer opens with `reply`."""
+    opening = "<|im_start|>assistant\n"
+    return TEMPLATE.replace(json.dumps(opening), json.dumps(opening + reply))

@@ -50,10 +50,12 @@ class MlxEngine(BatchedEngine):
     ) -> None:
         path = Path(path)
         library()
+        _check_files(path)
+        chat = format_of(path, template)  # before all is read for nothing
         network, config = _load(path)
         context = min(context, int(config.get("max_position_embeddings") or context))
         computed = Sequences(network, context=context, slots=slots)
-        tokenizer = Tokenizer(path, computed.width, config, format_of(path, template))
+        tokenizer = Tokenizer(path, computed.width, config, chat)
         batch = Batch(computed, tokenizer.tokens, tokenizer.ends, pages=computed)
         # Where it is left open until the process ends, MLX aborts that.
         self._end = weakref.finalize(self, _end, batch, computed)
@@ -109,15 +111,18 @@ def library() -> Any:
     return mlx.core
 
 
-def _load(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The network, its weights in memory, and the folder's configuration."""
-    from mlx_lm.utils import load_config, load_model
-
+def _check_files(path: Path) -> None:
     if not path.is_dir():
         raise _damaged(path, "it is not a folder")
     for name in ("config.json", "tokenizer.json"):
         if not (path / name).is_file():
             raise _damaged(path, f"there is no {name}")
+
+
+def _load(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The network, its weights in memory, and the folder's configuration."""
+    from mlx_lm.utils import load_config, load_model
+
     try:
         config = load_config(path)
         rope = config.get("rope_parameters") or {}

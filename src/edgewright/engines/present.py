@@ -82,7 +82,7 @@ def standing(name: str, within: float = WITHIN) -> Standing:
 def main(name: str) -> None:
     """The child process."""
     be_child()
-    print(json.dumps(asdict(_look(name))))
+    print(f"\n{json.dumps(asdict(_look(name)))}")  # libraries leave lines unfinished
     sys.stdout.flush()
     os._exit(0)  # a library's threads may not let it end
 
@@ -187,14 +187,15 @@ def server_with(engine: Any, names: Iterable[str]) -> tuple[str, str] | None:
     """The same for a model that goes by any of the names."""
     finds = getattr(engine, "discover", None)
     known = {known_as(name) for name in names}
+    key = os.environ.get(getattr(engine, "key_in", ""), "").strip()
     for address in finds() if finds else ():
-        for served in _served(address):
+        for served in _served(address, key):
             if known_as(served) in known:
                 return address, served
     return None
 
 
-def _served(address: str) -> list[str]:
+def _served(address: str, key: str) -> list[str]:
     import anyio
 
     from .endpoints.chat_completions import ChatCompletions
@@ -204,7 +205,7 @@ def _served(address: str) -> list[str]:
     base = base if base.endswith("/v1") else f"{base}/v1"
 
     async def look() -> list[str]:
-        http = Http(base, timeout=LOOK)
+        http = Http(base, api_key=key, timeout=LOOK)
         try:
             with anyio.fail_after(LOOK):
                 return await ChatCompletions("", base, http).served()

@@ -21,8 +21,9 @@ from ..agent.decision import Decision
 from ..domain.engine import Engine, Request
 from ..domain.errors import ConfigError
 from ..domain.message import Message
+from ..engines.files import file_key
 from ..models.store import home
-from ..runtime import open_engine
+from ..runtime import open_engine, profile_file, profile_for
 from .cases import Case
 from .dataset import WHEEL
 from .records import Record, RunFile
@@ -70,13 +71,18 @@ class Options:
         )
 
     def file(self) -> Path:
-        """Where the run's records are."""
+        """Where the run's records are. A model's file that changed, and one that was probed
+        since, begin another run. Raises ConfigError for a broken profile."""
         from .. import __version__
 
         name = Path(self.model).stem if self.model.endswith(".gguf") else self.model
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
         known = {**asdict(self), "without": sorted(self.without), "edgewright": __version__}
         known["data"] = self.data or WHEEL.version
+        if profile_file(self.model).is_file():
+            known["profile"] = profile_for(self.model).model_dump(mode="json")
+        if self.model.endswith(".gguf") and (model := Path(self.model)).is_file():
+            known["file"] = file_key(model)
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
         return home() / "evaluations" / "bfcl" / f"{name}-{self.via}-{digest[:10]}.jsonl"
 
@@ -114,6 +120,11 @@ class Evaluation:
             return
         native = self.options.via == "native"
         with open_engine(config, api_key=api_key, native_tools=native) as engine:
+            if native and not engine.capabilities.native_tools:
+                raise ConfigError(
+                    f"{engine.model} has no native tool calls on {engine.name}.",
+                    hint="Use --via acting.",
+                )
             asyncio.run(_try(engine))
             with self.file.opened(fresh=fresh) as known:
                 self._take(known, on_record)

@@ -146,7 +146,7 @@ def main(name: str, asked: str) -> None:
 
 
 def _say(**what: Any) -> None:
-    print(f"{MARK}{json.dumps(what)}", flush=True)
+    print(f"\n{MARK}{json.dumps(what)}", flush=True)  # libraries leave lines unfinished
 
 
 def _resident() -> int:

@@ -51,11 +51,6 @@ class Tuning:
     now: tuple[str, ...]
     failed: Mapping[str, EdgewrightError]
 
-    @property
-    def worth_keeping(self) -> bool:
-        """Whether anything was found out."""
-        return bool(self.now) or any(name in self.profile.failed for name in self.failed)
-
     def nothing(self) -> EngineUnavailableError:
         """The error for when no engine could be measured."""
         why = "\n".join(f"{name}: {error}" for name, error in self.failed.items())
@@ -108,13 +103,15 @@ def tune(
     *,
     within: float = WITHIN,
     on_step: Step = lambda engine, step: None,
+    on_found: Callable[[TuneProfile], object] = lambda profile: None,
 ) -> Tuning:
     """Measures the model on each of the engines, one after another. One that fails or does not
     end in time is in `failed`, and the others go on. What `before` has of engines that are not
-    tried now stays."""
+    tried now stays. `on_found` is given what is known after each that was tried."""
     measured = dict(before.engines) if before else {}
     failed = dict(before.failed) if before else {}
     now, problems = [], dict[str, EdgewrightError]()
+    profile = _profile(model, measured, failed)
     for engine in engines:
         step = partial(on_step, engine.name)
         try:
@@ -131,8 +128,17 @@ def tune(
             failed[engine.name] = Failure(
                 status=engine.detail, file=_key(setup), why=f"{error} {error.hint}".strip()
             )
-    profile = TuneProfile(model=model.name, machine=machine_key(), engines=measured, failed=failed)
+        profile = _profile(model, measured, failed)
+        on_found(profile)
     return Tuning(profile, tuple(now), problems)
+
+
+def _profile(
+    model: Model, measured: Mapping[str, Measured], failed: Mapping[str, Failure]
+) -> TuneProfile:
+    return TuneProfile(
+        model=model.name, machine=machine_key(), engines={**measured}, failed={**failed}
+    )
 
 
 def _setup(engine: Standing, model: Model, on_step: Callable[[str], object]) -> Setup:

@@ -50,6 +50,8 @@ def replacing(target: Path, room: int) -> Iterator[BinaryIO]:
     with storage_errors(f"the bundle {target}"):
         if target.is_dir():
             raise StorageError(f"{target} is a folder", hint="Name a file to write the bundle to.")
+        if target.exists() and not target.is_file():  # renaming would take its place, as of a pipe
+            raise StorageError(f"{target} is no file", hint="Name a file to write the bundle to.")
         if not target.parent.is_dir():
             raise StorageError(
                 f"there is no folder {target.parent} to write {target.name} to",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ BUNDLED: Final = Path(__file__).with_name("catalog.yaml")
 _HINT: Final = "Mend that file, or delete it."
 
 Entries = Mapping[str, Mapping[str, Any]]
+Read = TypeVar("Read")
 Stamped = tuple[Path, int, int]  # a file, when it was written, its bytes
 
 
@@ -65,7 +66,7 @@ class Catalog:
 
         Raises ConfigError, naming file and key, when one of the user's does not hold.
         """
-        return _default(tuple(_stamped(path) for path in _files()))
+        return _again(lambda: _default(tuple(_stamped(path) for path in _files())))
 
     @classmethod
     def load(cls, *paths: Path) -> Catalog:
@@ -159,7 +160,7 @@ def add_card(card: ModelCard) -> Path:
 
     fields = card.model_dump(mode="json", exclude_defaults=True, exclude={"alias"})
     path = home() / "catalog.d" / f"{card.alias}.yaml"
-    others = [(file, _entries(_stamped(file))) for file in _files() if file != path]
+    others = _again(lambda: [(file, _entries(_stamped(file))) for file in _files() if file != path])
     _merged([*others, (path, {card.alias: fields})])  # raises where it would not hold
     with storage_errors(f"the catalog {path.parent}"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,6 +182,17 @@ def _files() -> list[Path]:
     own = home() / "catalog.yaml"
     more = sorted((home() / "catalog.d").glob("*.yaml"))
     return [BUNDLED, *([own] if own.exists() else []), *more]
+
+
+def _again(read: Callable[[], Read]) -> Read:
+    """What `read` returns, and read again where another process took a file away meanwhile."""
+    for _ in range(9):
+        try:
+            return read()
+        except ConfigError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    return read()
 
 
 def _stamped(path: Path) -> Stamped:

@@ -23,7 +23,7 @@ from typing import Final, Literal, get_args
 from ..domain.errors import ConfigError, ConvertError, DiskFullError
 from .card import ModelCard
 from .child import ChildError, lines_of
-from .disk import bytes_in, storage_errors, sync_file, sync_folder, write_whole
+from .disk import bytes_in, left_behind, storage_errors, sync_file, sync_folder, write_whole
 from .gguf import GGUFHeader, read_header
 from .store import Store
 
@@ -94,13 +94,11 @@ def onnx_folder(card: ModelCard, store: Store | None = None) -> Path | None:
 def converted_folders(store: Store) -> Iterator[tuple[Path, str]]:
     """The folders in the store, each with its name, ALIAS-onnx; also those that killed processes
     left half-written, which are to be found under another."""
-    import psutil
-
     for folder in sorted((store.root / "converted").glob("*")):
         if not folder.is_dir():
             continue
         if begun := _BEGUN.fullmatch(folder.name):
-            if not psutil.pid_exists(int(begun["owner"])):
+            if left_behind(folder, begun["owner"]):
                 yield folder, begun["name"]
         elif not folder.name.startswith("."):
             yield folder, folder.name
@@ -269,10 +267,7 @@ def _install(partial: Path, target: Path) -> None:
 
 def _sweep(parent: Path) -> None:
     """Removes what processes that were killed left half-written."""
-    import psutil
-
     for folder in parent.glob(".converting-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if left_behind(folder, folder.name.split("-")[1]):
             with contextlib.suppress(OSError):
                 shutil.rmtree(folder)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..domain.errors import DiskFullError, StorageError, StorageReadOnlyError
 
+_CLOCKS = 5.0  # seconds by which the times of files and of processes may differ
 _UNWRITABLE = frozenset(
     {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 )
@@ -56,13 +57,24 @@ def write_whole(path: Path, data: bytes) -> None:
 def sweep(folder: Path, prefix: str) -> None:
     """Removes the files that killed processes left half-written in the folder: those called
     `prefix`, then the process's number, then a dash and more."""
-    import psutil
-
     for file in folder.glob(f"{prefix}*-*"):
-        owner = file.name.removeprefix(prefix).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if left_behind(file, file.name.removeprefix(prefix).partition("-")[0]):
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def left_behind(path: Path, owner: str) -> bool:
+    """Whether the process of the number `owner`, which began to write there, is gone. It may have
+    had our number: in a container, each first process has the same."""
+    import psutil
+
+    if not owner.isdecimal():
+        return False
+    if int(owner) != os.getpid():
+        return not psutil.pid_exists(int(owner))
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < psutil.Process().create_time() - _CLOCKS
+    return False
 
 
 def name_for(stem: str, key: str) -> str:

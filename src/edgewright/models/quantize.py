@@ -94,7 +94,7 @@ def card_of_file(path: Path) -> ModelCard:
         size=header.size,
         sha256=sha256(path),
         context=header.context_length or 2048,
-        tools=header.template != "none",
+        tools=header.template not in ("none", "unknown"),
         template=header.template,
         sources=(f"file:{path}",),
     )

@@ -27,13 +27,17 @@ def make_keys(folder: Path) -> tuple[Path, Path]:
     private = key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
     public = key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo)
     paths = folder / "private.pem", folder / "public.pem"
+    made: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, data, mode in zip(paths, (private, public), (0o600, 0o644), strict=True):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(path)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
     except OSError as error:
+        for path in made:  # one without the other is of no use, and in the way of the next try
+            path.unlink(missing_ok=True)
         raise StorageError(
             f"no key pair was made in {folder}: {error}",
             hint="Name a folder that can be written and has no keys in it: none is replaced.",

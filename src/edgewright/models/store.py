@@ -127,8 +127,9 @@ class Store:
         with self._errors():
             (self.root / "locks").mkdir(exist_ok=True)
         with self._errors(), self._lock(pinned, Reporter(pinned.size, None), patience=0.0):
-            self._refs.forget(card.alias)
-            if any(model.sha256 == pinned.sha256 for model in self.pulled()):
+            others = (model for model in self.pulled() if model.alias != card.alias)
+            if any(model.sha256 == pinned.sha256 for model in others):
+                self._refs.forget(card.alias)
                 return 0
             blob, partial = self._blob(pinned.sha256), self._partial(pinned)
             freed = bytes_in(partial)
@@ -138,6 +139,7 @@ class Store:
                 blob.unlink()
             if partial.exists():
                 shutil.rmtree(partial)
+            self._refs.forget(card.alias)  # last: it may be what the file is to be found by
             return freed
 
     def pull(self, card: ModelCard, progress: Progress | None = None) -> Path:

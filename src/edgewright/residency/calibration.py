@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -133,7 +134,7 @@ def model_key(path: Path) -> str:
     """What a model is known by: its checksum, if it lies in the store, else where it is and how
     large. Raises OSError when there is no such file."""
     path = path.resolve()
-    if path.name.startswith("sha256-"):
+    if re.fullmatch(r"sha256-[0-9a-f]{64}", path.name):
         return path.name
     return f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}-{path.stat().st_size}"
 

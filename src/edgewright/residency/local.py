@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import psutil
 
 from ..domain.engine import Chunk, Engine, Request
@@ -22,10 +21,11 @@ from ..domain.errors import (
 )
 from ..domain.event import Event, ModelLoaded
 from ..domain.setup import Setup
+from ..engines.files import file_key
 from ..engines.llama_cpp import LlamaCppEngine
 from ..models.adapter import check_adapter
 from .adapters import Adapter
-from .calibration import model_key
+from .apart import apart
 from .fit import expected, header_of, megabytes, observe
 from .folder import token_bytes
 from .lease import Lease, Way
@@ -86,6 +86,7 @@ class LocalModel:
     other: OtherEngine | None = None
     # What was found out, until a load fails: a model in memory needs no file on the disk.
     _known: dict[object, list[Way]] = field(default_factory=dict, init=False, repr=False)
+    _files: dict[Path, str] = field(default_factory=dict, init=False, repr=False)  # by their keys
 
     def ways(self, resources: ResourceConfig) -> list[Way]:
         """The ways to load it, the best first: fewer requests at once, then a smaller
@@ -98,9 +99,19 @@ class LocalModel:
         adapters = {name: path for path, name in (others | own).items()}
         asked = (resources.max_memory_usage, resources.when_too_large, *own.values())
         asked += tuple(sorted(adapters))
-        if asked not in self._known:
-            self._known[asked] = self._ways(resources, adapters, frozenset(own.values()))
-        return self._known[asked]
+        self._forget_replaced()
+        ways = self._known.get(asked)  # one look: a load that fails forgets them meanwhile
+        if ways is None:
+            ways = self._known[asked] = self._ways(resources, adapters, frozenset(own.values()))
+        return ways
+
+    def _forget_replaced(self) -> None:
+        """Forgets what was found out of a file that is another one by now. One that is gone is not
+        asked for: what is in memory does without."""
+        for path, before in list(self._files.items()):
+            with contextlib.suppress(OSError):
+                if file_key(path) != before:
+                    self._known.clear()
 
     def _ways(
         self, resources: ResourceConfig, adapters: Mapping[str, Path], needs: frozenset[str]
@@ -109,7 +120,7 @@ class LocalModel:
         adapters = self._fitting(files.path, adapters, needs)
         quantizations = [(files.quantization, files.path)]
         if self.other is None:
-            quantizations += files.smaller
+            quantizations += [one for one in files.smaller if _usable(one[1])]
         contexts = [self.context]
         while resources.when_too_large == "shrink" and contexts[-1] // 2 >= LEAST_CONTEXT:
             contexts.append(contexts[-1] // 2)
@@ -168,7 +179,7 @@ class LocalModel:
             return self._other_way(self.other, path, context, slots, note)
         memory = expected(path, context=context, slots=slots, embeddings=self.embeddings)
         most = memory.most + sum(header_of(adapter).size for adapter in adapters.values())
-        model = (str(path), self.embeddings, self.native_tools)
+        model = (self._key(path), self._template(path), self.embeddings, self.native_tools)
         key = (*model, tuple(sorted(adapters)))
         option = Option(key, context, most, model, frozenset(adapters), needs)
         load = partial(self._load, path, context, slots, memory.prompts, adapters, needs)
@@ -181,9 +192,16 @@ class LocalModel:
     def _other_way(
         self, engine: OtherEngine, path: Path, context: int, slots: int, note: str
     ) -> Way:
+        try:
+            key = (engine.name, file_key(engine.path), self.template)
+            files = [file for file in engine.path.rglob("*") if file.is_file()] or [engine.path]
+            weights = sum(file.stat().st_size for file in files)
+        except OSError as error:
+            raise EngineError(
+                f"{engine.path}, which {engine.name} loads, is gone.",
+                hint="Put it back, or make it again.",
+            ) from error
         # Its weights, and what it makes of them while it loads.
-        files = [file for file in engine.path.rglob("*") if file.is_file()] or [engine.path]
-        weights = sum(file.stat().st_size for file in files)
         most = 2 * weights + self._beside_weights(engine, path, context, slots)
         setup = Setup(
             self.name,
@@ -194,8 +212,19 @@ class LocalModel:
             template=self.template,
         )
         takes = f"by {engine.name}: weights {megabytes(weights)}, twice while it loads them"
-        key = (engine.name, str(engine.path))
         return Way(Option(key, context, most), self.name, partial(engine.open, setup), note, takes)
+
+    def _key(self, path: Path) -> str:
+        """What the file is known by in memory: a file that takes its place is another model. Raises
+        ModelFileError."""
+        try:
+            self._files[path] = file_key(path)
+        except OSError as error:
+            raise self._gone(path) from error
+        return self._files[path]
+
+    def _template(self, path: Path) -> str:
+        return self.template or header_of(path).template
 
     def _beside_weights(self, engine: OtherEngine, path: Path, context: int, slots: int) -> int:
         """Bytes that another engine takes for all else: of a folder the cache, else as many as
@@ -251,16 +280,25 @@ class LocalModel:
             native_tools=self.native_tools,
             adapters=adapters,
             warm=self.warm,
-            identity=model_key(path),
+            identity=file_key(path),  # of prefixes on the disk, too
             prompts=prompts,
             mapped=mapped(header_of(path)),
-            template=self.template or header_of(path).template,
+            template=self._template(path),
         )
         if _pristine and not adapters:  # after that, memory that was freed is taken first
             took = psutil.Process().memory_info().rss - before
             observe(path, took, context=context, slots=slots, embeddings=self.embeddings)
         _pristine = False
         return engine
+
+
+def _usable(path: Path) -> bool:
+    """Whether it is known what the model in the file takes: a damaged one is nobody's way out."""
+    try:
+        expected(path, context=LEAST_CONTEXT, slots=1)
+    except ModelFileError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -290,7 +328,7 @@ async def leased(
 ) -> AsyncIterator[Engine]:
     """The model's engine, in memory for as long as the context lasts. Says ModelLoaded to `emit`
     when it had to be loaded. Raises ModelError and EngineError and their kinds."""
-    ways = await anyio.to_thread.run_sync(model.ways, resources)
+    ways = await apart(partial(model.ways, resources))  # it may pull
     idle_after = resources.idle_seconds if resources.auto_unload_idle_models else None
     lease: Lease
     async with residency.lease(

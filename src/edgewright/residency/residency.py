@@ -38,6 +38,7 @@ from .resources import ResourceConfig
 from .states import Happening, State, after
 
 Effect = Callable[[], object]
+LONGEST = 86_400.0  # seconds that an alarm is set for: no timer takes any number of them
 
 
 @dataclass(slots=True)
@@ -94,8 +95,7 @@ class Residency:
         self._resources = resources or ResourceConfig()
         self._clock = clock
         self._free = free
-        # Two, so that an unload need not wait for a load.
-        self._run = run or ThreadPoolExecutor(2, thread_name_prefix="edgewright-models").submit
+        self._run = run or _in_threads()
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._models: dict[Hashable, _Model] = {}
@@ -435,14 +435,40 @@ class Residency:
             return []  # one that rings too early does no harm
         if self._timer is not None:
             self._timer.cancel()
-        self._rings = soonest
-        self._timer = threading.Timer(max(0.0, soonest - self._clock()) + 0.01, self._rang)
+        now = self._clock()
+        self._rings = min(soonest, now + LONGEST)
+        self._timer = threading.Timer(max(0.0, self._rings - now) + 0.01, self._rang)
         self._timer.daemon = True
-        return [self._timer.start]
+        return [partial(self._start, self._timer)]
+
+    def _start(self, timer: threading.Timer) -> None:
+        try:
+            timer.start()
+        except RuntimeError:  # no thread can be started: another is set at the next change
+            self._timer = None
 
     def _rang(self) -> None:
         self._timer = None
         self.tick()
+
+
+def _in_threads() -> Callable[[Effect], object]:
+    # Two, so that an unload need not wait for a load.
+    threads = ThreadPoolExecutor(2, thread_name_prefix="edgewright-models")
+
+    def run(effect: Effect) -> None:
+        done = threading.Lock()
+
+        def once() -> None:
+            if done.acquire(blocking=False):
+                effect()
+
+        try:
+            threads.submit(once)
+        except RuntimeError:  # no thread can be started: the process is ending, or has too many
+            once()  # which the pool may have taken all the same, for a thread that it has
+
+    return run
 
 
 def _tell(future: Future[Lease], lease: Lease) -> None:

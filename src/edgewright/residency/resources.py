@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -23,7 +24,7 @@ def parse_size(size: str | int) -> int:
         unit = match[2].lower()
         base = 1024 if "i" in unit else 1000
         if unit not in ("i", "ib"):  # those are the base of nothing
-            number = round(float(match[1]) * base ** _POWERS[unit.rstrip("b").rstrip("i")])
+            number = round(Decimal(match[1]) * base ** _POWERS[unit.rstrip("b").rstrip("i")])
     if number is None:
         raise ConfigError(f"{size!r} is not a size.", hint='Write it like "4GB" or "512MiB".')
     if number <= 0:
@@ -33,6 +34,8 @@ def parse_size(size: str | int) -> int:
 
 def _bytes(size: Any) -> Any:
     try:
+        if isinstance(size, float) and size.is_integer():
+            size = int(size)
         return parse_size(size) if isinstance(size, str | int) else size
     except ConfigError as error:
         raise ValueError(f"{error} {error.hint}") from None

@@ -95,14 +95,14 @@ class Agent(BaseAgent):
         return self._source.model
 
     def close(self) -> None:
-        """Give back the memory of its models, but for those that another agent uses. Safe to call
-        twice."""
+        """Give back the memory of its models, but for those that another agent uses or that are
+        pinned. Safe to call twice."""
         with _lock:
             _open.discard(self)
             others = {name for agent in _open for name in agent._in_memory()}
         for source in self._sources:
             let_go(source)
-        for name in self._in_memory() - others:
+        for name in self._in_memory() - others - {*models().resources.pinned}:
             models().unload_idle(name)
 
     def _in_memory(self) -> set[str]:

@@ -83,11 +83,12 @@ def setup_for(engine: EngineClass, config: Config, endpoint: str, api_key: str) 
             "An adapter cannot be applied at an endpoint.",
             hint="Let the server load it, and give its name as Config(model_id=…).",
         )
-    if endpoint:
+    at = endpoint or getattr(engine, "usual", str)()  # where it will ask
+    if at:
         from ..engines.endpoints.http import address
 
-        address(endpoint, "http://127.0.0.1:8000/v1")
-    host = urlsplit(endpoint).hostname
+        address(at, "http://127.0.0.1:8000/v1")
+    host = urlsplit(at).hostname
     if config.offline_mode and host and not egress.is_loopback(host):
         raise egress.refusal(host)
     secret = config.api_key.get_secret_value() if config.api_key else ""

@@ -97,7 +97,10 @@ def _cannot_chat(card: ModelCard) -> str:
     if card.adapter_of:
         return f"{card.alias} is an adapter: use it with Config(adapter=…) over {card.adapter_of}."
     if card.template == "none":
-        return f"{card.alias} is a base model without a chat format; it cannot be an agent."
+        return (
+            f"{card.alias} is a base model without a chat format, or its card names none; it "
+            "cannot be an agent."
+        )
     return (
         f"The chat template of {card.alias} is of no family that is known here, so it cannot be an "
         "agent. If it is of one all the same, say so as the card's template."

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -18,8 +15,9 @@ import anyio.to_thread
 from ..agent.config import Config
 from ..agent.turn import Emit
 from ..domain.engine import Engine
-from ..domain.errors import ConfigError, EngineError, EngineTimeoutError
+from ..domain.errors import ConfigError, EngineError, EngineTimeoutError, ModelFileError
 from ..domain.event import EngineSwitched, ModelChosen
+from ..residency.apart import apart
 from ..residency.complexity import complexity
 from ..residency.fit import memory_of
 from ..residency.lease import InMemory
@@ -105,7 +103,7 @@ class Connected:
         if self._engine is None:
             try:
                 async with asyncio.timeout(self._within) as limit:
-                    opened = await _apart(self._open)
+                    opened = await apart(self._open, left=lambda engine: engine.close())
             except TimeoutError as error:
                 if not limit.expired():
                     raise
@@ -143,7 +141,7 @@ class Named:
         if resources.power_management and models().resources.power_management:
             await anyio.to_thread.run_sync(_look_at_power, emit)
         if self._choice is None:
-            self._choice = await anyio.to_thread.run_sync(self._engine)
+            self._choice = await apart(self._engine)  # it may pull
             if self._choice[1]:
                 emit(ModelChosen(self.model, self._choice[1]))
         other, _ = self._choice
@@ -272,7 +270,14 @@ class _Chosen:
             ways=LESS_SLOTS if resources.when_too_large != "refuse" else LESS_SLOTS[:1],
         )
         cards = [card for card in catalog.all() if chats(card)]
-        candidates = [_candidate(card, catalog, there, needs) for card in cards]
+        candidates, odd = [], None
+        for card in cards:
+            try:
+                candidates.append(_candidate(card, catalog, there, needs))
+            except ModelFileError as error:  # its file is damaged, or no model: the others will do
+                odd = error
+        if odd and not candidates:
+            raise odd
         able_here = any(c.here and (c.tools or not tools) for c in candidates)
         return choose(
             candidates,
@@ -393,27 +398,6 @@ def open_engine(
         raise ConfigError("Here the model has to be named.", hint="Give Config(model_alias=…).")
     with leased_here(source.chosen(), models(), patience=config.timeout) as engine:
         yield source.adapted(engine)
-
-
-async def _apart(work: Callable[[], Engine]) -> Engine:
-    """What the work returns, done in a thread that neither a cancelled turn nor the end of the
-    process waits for."""
-    done: Future[Engine] = Future()
-
-    def run() -> None:
-        try:
-            made = work()
-        except BaseException as error:
-            with contextlib.suppress(InvalidStateError):
-                done.set_exception(error)
-            return
-        try:
-            done.set_result(made)
-        except InvalidStateError:  # who waited has left
-            made.close()
-
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    return await asyncio.wrap_future(done)
 
 
 def _look_at_power(emit: Emit) -> None:

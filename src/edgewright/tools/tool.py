@@ -51,20 +51,29 @@ class Tool:
         function: Callable[..., Any],
         timeout: float | None,
     ) -> None:
-        if not _NAME.match(name):
+        if not isinstance(name, str) or not _NAME.match(name):
             raise ToolDefinitionError(
                 f"{name!r} cannot be a tool's name.",
                 hint="Use a letter first, then letters, digits, _ . or -, at most 64.",
             )
-        if not description.strip():
+        if not isinstance(description, str) or not description.strip():
             raise ToolDefinitionError(
                 f"Tool {name!r} has no description.",
                 hint="The model chooses by it: say in one sentence what the tool does.",
             )
-        if parameters.get("type") != "object":
+        if not callable(function):
+            raise ToolDefinitionError(f"Tool {name!r}: {function!r} is no function to call.")
+        if timeout is not None and not timeout > 0:
+            raise ToolDefinitionError(
+                f"Tool {name!r}: it can give no result within {timeout:g} s.",
+                hint="A timeout is in seconds, above 0; None means the agent's.",
+            )
+        if not isinstance(parameters, Mapping) or parameters.get("type") != "object":
             raise ToolDefinitionError(f'Tool {name!r}: parameters must have "type": "object".')
-        schema = {"properties": {}, **parameters}
-        self.spec = ToolSpec(name, description.strip(), inlined(schema, name))
+        schema = inlined({"properties": {}, **parameters}, name)
+        # A lone surrogate, which a server's JSON can hold, can go to no engine.
+        told = description.strip().encode("utf-8", "replace").decode()
+        self.spec = ToolSpec(name, told, schema)
         self.function = function
         self.timeout = timeout
 
@@ -117,15 +126,17 @@ def _from_hints(
         create_model,
     )
     from pydantic.errors import PydanticSchemaGenerationError
+    from pydantic_core import SchemaError
 
     try:
         hints = get_type_hints(function, include_extras=True)
+        parameters = inspect.signature(function).parameters.values()
     except Exception as error:  # any name in a hint may fail to resolve, in any way
         raise ToolDefinitionError(
             f"Tool {name!r}: its type hints cannot be read: {error}"
         ) from None
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in parameters:
         where = f"Tool {name!r}, parameter {parameter.name!r}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ToolDefinitionError(
@@ -140,7 +151,7 @@ def _from_hints(
         hint = hints[parameter.name]
         try:
             TypeAdapter(hint).json_schema()
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        except (PydanticSchemaGenerationError, PydanticUserError, SchemaError) as error:
             raise ToolDefinitionError(
                 f"{where}: the type {hint!r} is not supported.",
                 hint="Use JSON-like types: str, int, float, bool, list, dict, Enum, Literal, "

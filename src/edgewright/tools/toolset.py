@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from time import perf_counter
@@ -71,7 +73,7 @@ class Toolset:
         try:
             if tool is None:
                 error = f"there is no tool named {call.name!r}"
-            elif approval is not None and not await approved(approval, call):
+            elif approval is not None and not await _may(tool, call, approval):
                 error = "the call was not approved"
             else:
                 value = await _run(tool, call.arguments, tool.timeout or seconds)
@@ -81,10 +83,12 @@ class Toolset:
         except _Overrun:
             error = f"no result within {(tool and tool.timeout) or seconds:g} s"
         # A tool is foreign code: whatever it raises is its answer, a wish to exit included.
-        except (Exception, SystemExit) as failure:
+        except BaseException as failure:
+            if _is_for_us(failure):
+                raise
             while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
                 failure = failure.exceptions[0]
-            error = f"{type(failure).__name__}: {failure}"
+            error = f"{type(failure).__name__}: {_said(failure)}"
         if error:
             error = _cut(error, 500)
             result = f"Error: {error}"
@@ -98,6 +102,28 @@ async def approved(approval: Approval, call: ToolCall) -> bool:
     # In a thread, because who answers may be a person, and the loop has other turns to serve.
     answer = await anyio.to_thread.run_sync(approval, call, abandon_on_cancel=True)
     return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _said(failure: BaseException) -> str:
+    try:
+        return str(failure)
+    except Exception:  # of an error's own
+        return "it cannot say what"
+
+
+def _is_for_us(failure: BaseException) -> bool:
+    """Whether it is not the tool's doing: the turn is cancelled, or Ctrl-C was pressed."""
+    if isinstance(failure, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    if isinstance(failure, KeyboardInterrupt):  # Ctrl-C reaches the main thread only
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(failure, GeneratorExit)
+
+
+async def _may(tool: Tool, call: ToolCall, approval: Approval) -> bool:
+    tool.validated(call.arguments)  # nobody is to be asked about a call that cannot run
+    return await approved(approval, call)
 
 
 async def _run(tool: Tool, arguments: dict[str, Any], seconds: float) -> Any:

@@ -12,7 +12,7 @@ from odds import YES, OddsEngine
 from shop import ORDER, TICKET
 
 from edgewright.acting import HANDFUL, Actor, Profile
-from edgewright.acting.action import calls_schema
+from edgewright.acting.action import calls_schema, exactly
 from edgewright.acting.describe import Style
 from edgewright.domain.engine import Capabilities, Chunk, Request
 from edgewright.domain.errors import EngineResponseError
@@ -336,6 +336,19 @@ async def test_a_result_is_asked_for_in_its_form_and_held_to_it() -> None:
     assert (request.schema, request.temperature) == (ORDER.parameters, 0.0)
     assert request.messages[-1].content.startswith("Where is order 7?")
     assert '"id": str' in request.messages[-1].content
+
+
+async def test_the_model_reads_what_the_fields_of_a_result_are() -> None:
+    place = exactly(city={"type": "string", "description": "where it\n went"})
+    schema = exactly(
+        cents={"type": "integer", "description": "the total in cents"},
+        plain={"type": "string"},
+        places={"type": "array", "items": {"anyOf": [place, {"type": "null"}]}},
+    )
+    engine = ScriptedEngine([{}])
+    await Actor(engine).produce(ASKED, schema, nothing)
+    told = engine.requests[0].messages[-1].content
+    assert told.endswith("- cents: the total in cents\n- places.city: where it went")
 
 
 async def test_a_result_cut_off_is_an_error() -> None:

@@ -146,7 +146,15 @@ RATE = {"type": "number", "description": "The annual interest rate."}
         ({**RATE, "type": "integer"}, 7.0),
         ({**RATE, "maximum": 100}, 7.0),
         ({**RATE, "default": 5.0}, 7.0),
+        ({**RATE, "exclusiveMaximum": 100}, 7.0),
+        ({**RATE, "examples": [3.5]}, 7.0),
         ({**RATE, "maximum": 1}, 0.07),
+        ({**RATE, "description": "The rate_pct of it."}, 7.0),
+        ({**RATE, "description": "The rate in percent, with two decimals."}, 7.0),
+        ({**RATE, "description": "In percentage, entered as a decimal (for 5%, .05)."}, 0.07),
+        ({**RATE, "description": "The hourly rate in euros."}, 7.0),
+        ({**RATE, "description": "Return only those below this level of the size."}, 7.0),
+        ({**RATE, "description": "The size of the annual return."}, 0.07),
     ],
 )
 def test_a_rate_in_percent_is_given_as_a_share_unless_percent_are_wanted(
@@ -156,7 +164,8 @@ def test_a_rate_in_percent_is_given_as_a_share_unless_percent_are_wanted(
     tool = ToolSpec("grow", "Grow money.", {"type": "object", "properties": {name: schema}})
     found = grounded({name: 7.0}, tool, "What is $500 worth after 7 years at 7% a year?")
     assert found.arguments == {name: after}
-    assert [repair.after for repair in found.repairs] == ([after] if after < 1 else [])
+    repairs = [(repair.after, repair.reason) for repair in found.repairs]
+    assert repairs == ([(after, "it was said in percent")] if after < 1 else [])
 
 
 def test_of_a_lists_choices_those_that_nobody_named_are_left_out() -> None:
@@ -171,6 +180,41 @@ def test_examples_of_a_description_that_nobody_named_are_left_out_of_a_list() ->
     assert changes(found) == [("wishes", ["vegan", "gluten-free"], ["vegan"])]
     other = held("Two vegan pizzas to Mill Road.", wishes=["vegan", "plant-based"])
     assert other.arguments["wishes"] == ["vegan", "plant-based"]  # its own words for what was said
+    part = held("Two vegan pizzas to Mill Road.", wishes=["vegan", "ten"])
+    assert part.arguments["wishes"] == ["vegan", "ten"]  # only letters of an example
+
+
+@pytest.mark.parametrize(
+    ("name", "items", "said"),
+    [
+        ("days", ["saturday", "sunday", "monday"], "Close it on weekends and monday."),
+        ("days", ["monday", "tuesday"], "Every day as on monday."),
+        ("toppings", ["ham", "egg", "olives"], "With ham, egg, everything!"),
+        ("toppings", ["ham", "olives"], "All the toppings, ham above all."),
+    ],
+)
+@pytest.mark.parametrize("choices", [True, False])
+def test_what_stands_for_several_items_leaves_a_list_as_it_is(
+    name: str, items: list[str], said: str, choices: bool
+) -> None:
+    schema: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    if choices:
+        schema["items"]["enum"] = items
+    else:
+        schema["description"] = f"Such as {', '.join(items)}."
+    tool = ToolSpec("x", "Do it.", {"type": "object", "properties": {name: schema}})
+    assert grounded({name: items}, tool, said).arguments[name] == items
+    other = grounded({name: items}, tool, f"Only {items[0]}, please.")
+    assert other.arguments[name] == items[:1]
+
+
+def test_a_required_list_whose_items_go_without_saying_is_not_asked_for() -> None:
+    days = {"type": "array", "items": {"type": "string"}}
+    parameters = {"type": "object", "properties": {"days": days}, "required": ["days"]}
+    tool = ToolSpec("water", "Water the plants.", parameters)
+    asked = {"days": ["saturday", "sunday"]}
+    assert grounded(asked, tool, "Water the plants on weekends.").missing == ()
+    assert grounded(asked, tool, "Water the plants.").missing == ("days",)
 
 
 def test_the_arguments_given_are_not_changed() -> None:

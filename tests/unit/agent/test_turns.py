@@ -6,7 +6,7 @@ import asyncio
 import re
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -487,11 +487,29 @@ def test_a_closed_agent_can_be_closed_again() -> None:
     agent.close()
 
 
-@pytest.mark.parametrize("leave", [lambda: SystemExit(3), lambda: StopIteration()])
-def test_what_a_tool_raises_never_ends_the_program(leave: Callable[[], BaseException]) -> None:
+@pytest.mark.parametrize(
+    "leave", [SystemExit, StopIteration, KeyboardInterrupt, asyncio.CancelledError]
+)
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_a_tool_raises_never_ends_the_program(leave: type[BaseException], waits: bool) -> None:
     def exit_now() -> str:
         """Exit."""
-        raise leave()
+        raise leave
 
-    agent = agent_of({"tool": "exit_now", "arguments": {}}, "Still here.", tools=[exit_now])
+    async def exit_soon() -> str:
+        """Exit."""
+        raise leave
+
+    tool = Tool.from_function(exit_soon if waits else exit_now, name="exit")
+    agent = agent_of({"tool": "exit", "arguments": {}}, "Still here.", "And now.", tools=[tool])
     assert agent.chat("Go") == "Still here."
+    assert agent.chat("Go on") == "And now."
+
+
+@pytest.mark.parametrize("session", ["half \ud83d", 5, b"bytes"])
+def test_a_session_that_cannot_be_named_is_refused(session: Any) -> None:
+    agent = agent_of("Hi")
+    with pytest.raises(ConfigError, match="cannot name a session"):
+        agent.chat("Hello", session=session)
+    with pytest.raises(ConfigError, match="cannot name a session"):
+        agent.decide("Hello", session=session)

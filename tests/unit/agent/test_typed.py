@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -19,6 +19,7 @@ from edgewright.acting import Action, Actor
 from edgewright.agent.typed import Invalid, ResultType
 from edgewright.domain.engine import Capabilities, Chunk, Request
 from edgewright.domain.errors import ConfigError, EngineError, ResultError
+from edgewright.domain.event import SchemaDegraded
 from edgewright.runtime import default_sessions
 
 
@@ -330,7 +331,10 @@ class Node(BaseModel):
     children: list[Node]
 
 
-@pytest.mark.parametrize("type_", [Node, object(), "Invoice"])
+LOOKING_AHEAD = Annotated[str, Field(pattern="^(?=a)")]  # which pydantic cannot
+
+
+@pytest.mark.parametrize("type_", [Node, object(), "Invoice", LOOKING_AHEAD])
 def test_what_cannot_be_a_result_is_refused_before_the_model_is_asked(type_: Any) -> None:
     agent, engine = agent_of("{}")
     with pytest.raises(ConfigError, match="cannot be a result") as caught:
@@ -357,3 +361,38 @@ def test_a_turn_with_a_result_can_be_written_as_json() -> None:
 async def test_run_async_takes_a_type_too() -> None:
     agent, _ = agent_of({"result": 12})
     assert (await agent.run_async("How many?", result=int)).result == 12
+
+
+class Labels(BaseModel):
+    labels: set[str]
+    counts: dict[Literal["new", "old"], int]
+
+
+def test_what_decoding_cannot_be_held_to_is_not_asked_of_the_engine() -> None:
+    agent, engine = agent_of({"labels": ["a", "b", "a"], "counts": {"new": 1}})
+    assert agent.run("Label it.", result=Labels).result == Labels(
+        labels={"a", "b"}, counts={"new": 1}
+    )
+    asked = json.dumps(engine.requests[0].schema)
+    assert "uniqueItems" not in asked and "propertyNames" not in asked
+
+
+def test_what_decoding_cannot_be_held_to_is_still_checked_afterwards() -> None:
+    wrong = {"labels": [], "counts": {"odd": 1}}
+    agent, _ = agent_of(wrong, {"labels": [], "counts": {"old": 1}})
+    assert agent.run("Label it.", result=Labels).result.counts == {"old": 1}
+
+
+def test_what_of_a_result_decoding_is_not_held_to_is_told_once() -> None:
+    events: list[Any] = []
+
+    class Heard(Agent):
+        async def _turn(self, text: str, session: str, emit: Any, **options: Any) -> TurnFinished:
+            return await super()._turn(text, session, events.append, **options)
+
+    wrong = {"labels": [], "counts": {"odd": 1}}
+    engine = ScriptedEngine([wrong, {"labels": [], "counts": {"old": 1}}])
+    Heard(engine=engine).run("Label it.", result=Labels)
+    (told,) = [event for event in events if isinstance(event, SchemaDegraded)]
+    assert told.tool == "Labels"
+    assert "labels: uniqueItems is not enforced while decoding" in told.notes

@@ -241,6 +241,24 @@ async def test_something_else_altogether_is_told(
     assert type(await failure(speech.engine(endpoint), stream)) is EngineResponseError
 
 
+@pytest.mark.parametrize("body", ["{}", '{"count": "many"}', '{"count": null}', "[]"])
+async def test_a_count_of_tokens_that_is_none_is_told(endpoint: Endpoint, body: str) -> None:
+    endpoint.pages["/tokenize"] = endpoint.text(200, body)
+    with pytest.raises(EngineResponseError):
+        await VllmEngine("m", endpoint=endpoint.url).count_tokens([Message("user", "Hi")])
+
+
+@pytest.mark.parametrize("version", ['"%s"' % ("9" * 5000), '"0.17.0"', "17", "null", '"new"'])
+async def test_a_version_of_any_form_is_one_or_is_told(endpoint: Endpoint, version: str) -> None:
+    endpoint.pages["/api/version"] = endpoint.text(200, f'{{"version": {version}}}')
+    try:
+        numbers = await OllamaEngine("m", endpoint=endpoint.root).version()
+    except EngineResponseError:
+        assert version in ("null", '"new"')
+    else:
+        assert len(numbers) in (1, 3) and "new" not in version
+
+
 async def test_too_many_requests_are_waited_out(endpoint: Endpoint, speech: OpenAI) -> None:
     busy = endpoint.text(429, '{"error": "slow down"}', Retry_After="1")
     endpoint.answers = [busy, speech.stream(endpoint, speech.piece("Yes"), speech.end())]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from edgewright.domain.engine import Request
 from edgewright.domain.errors import ModelFileError
 from edgewright.domain.message import Message
-from edgewright.engines.chat_format import _FORMATS, CHATML, ChatFormat, format_of, harmless
+from edgewright.engines.chat_format import CHATML, FORMATS, ChatFormat, format_of, harmless
 
 MARKS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
-ALL = sorted({mark for chat in _FORMATS.values() for mark in (*chat.marks, *chat.stops)})
+ALL = sorted({mark for chat in FORMATS.values() for mark in (*chat.marks, *chat.stops)})
 roles = st.sampled_from(["system", "user", "assistant", "tool"])
 texts = st.one_of(
     st.text(),
@@ -24,7 +24,7 @@ texts = st.one_of(
     st.lists(st.sampled_from([*ALL, "<", "|", "<|", "x", "user\n"]), max_size=8).map("".join),
 )
 conversations = st.lists(st.builds(Message, roles, texts), min_size=1, max_size=6)
-formats = st.sampled_from(sorted(_FORMATS.values(), key=lambda chat: chat.name))
+formats = st.sampled_from(sorted(FORMATS.values(), key=lambda chat: chat.name))
 
 # The conversation of llama.cpp's own tests, and what its publishers' templates make of it
 # (tests/test-chat-template.cpp there; Phi-4-mini's is in models/templates).
@@ -38,6 +38,9 @@ WRITTEN = {
     "chatml": "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nHello"
     "<|im_end|>\n<|im_start|>assistant\nHi there<|im_end|>\n<|im_start|>user\nWho are you"
     "<|im_end|>\n<|im_start|>assistant\n",
+    "chatml-no-think": "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n"
+    "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nHi there<|im_end|>\n"
+    "<|im_start|>user\nWho are you<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
     "llama3": "<|start_header_id|>system<|end_header_id|>\n\nYou are a helpful assistant<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\nHi there<|eot_id|>"
@@ -61,12 +64,12 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("chat", _FORMATS.values(), ids=_FORMATS)
+@pytest.mark.parametrize("chat", FORMATS.values(), ids=FORMATS)
 def test_a_conversation_is_written_as_the_family_was_trained_on(chat: ChatFormat) -> None:
     assert chat.prompt(SAID) == WRITTEN[chat.name]
 
 
-@pytest.mark.parametrize("chat", _FORMATS.values(), ids=_FORMATS)
+@pytest.mark.parametrize("chat", FORMATS.values(), ids=FORMATS)
 def test_an_answer_begun_is_left_open(chat: ChatFormat) -> None:
     begun = chat.prompt([*SAID, Message("assistant", "one, two")])
     assert begun == WRITTEN[chat.name] + "one, two"
@@ -101,9 +104,43 @@ def test_a_prompt_begins_as_is_declared(
 
 def test_what_is_in_front_of_a_prompt_is_written_only_for_who_adds_nothing() -> None:
     hello = [Message("user", "Hello")]
-    for chat in _FORMATS.values():
+    for chat in FORMATS.values():
         assert chat.whole(hello) == chat.begin + chat.prompt(hello)
-    assert {chat.name for chat in _FORMATS.values() if chat.begin} == {"llama3", "gemma"}
+    begun = {chat.name for chat in FORMATS.values() if chat.begin}
+    assert begun == {"chatml", "chatml-no-think", "llama3", "gemma"}
+
+
+def test_the_token_in_front_of_lfm2s_prompts_is_written_only_where_there_is_one() -> None:
+    tokens = ["<|im_start|>", "<|im_end|>"]
+    hello = [Message("user", "Hello")]
+    others = CHATML.fitted(lambda mark: [7] if mark in tokens else [0] * len(mark), Path("qwen"))
+    assert others.whole(hello) == CHATML.prompt(hello)
+    tokens.append("<|startoftext|>")
+    lfm2 = CHATML.fitted(lambda mark: [7] if mark in tokens else [0] * len(mark), Path("lfm2"))
+    assert lfm2.whole(hello) == "<|startoftext|>" + CHATML.prompt(hello)
+
+
+def said_to_gemma(*messages: Message) -> str:
+    return format_of(Path(), "gemma").prompt(messages)
+
+
+def test_where_there_is_no_system_role_all_that_it_says_is_in_one_turn_with_the_user() -> None:
+    told = Message("system", "Be brief.")
+    hello, late = Message("user", "Hello"), Message("user", "Bye")
+    one = "<start_of_turn>user\nBe brief.\n\nHello<end_of_turn>\n<start_of_turn>model\n"
+    assert said_to_gemma(told, hello) == one
+    two = said_to_gemma(told, Message("system", "Be kind."), hello)
+    assert two == one.replace("Be brief.", "Be brief.\n\nBe kind.")
+    middle = said_to_gemma(told, hello, Message("assistant", "Hi"), Message("system", "x"), late)
+    assert middle == f"{one}Hi<end_of_turn>\n{one}".replace(
+        "<end_of_turn>\n<start_of_turn>user\nBe brief.\n\nHello",
+        "<end_of_turn>\n<start_of_turn>user\nx\n\nBye",
+    )
+
+
+def test_a_system_message_that_says_nothing_leaves_nothing_in_the_users_turn() -> None:
+    empty, hello = Message("system", ""), Message("user", "Hello")
+    assert said_to_gemma(empty, hello) == said_to_gemma(hello)
 
 
 def test_a_folder_is_talked_to_as_its_template_says(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
+import traceback
 import tracemalloc
 from contextlib import aclosing
 from typing import Any
@@ -92,7 +94,14 @@ async def test_it_falls_silent_in_the_middle(endpoint: Any) -> None:
 
 
 def test_an_address_that_is_none_is_refused_when_the_engine_is_made() -> None:
-    for address in ("", "example.org", "ftp://example.org", "http://"):
+    none = ["", "example.org", "ftp://example.org", "http://", "http://exämple.org/v1"]
+    for address in [
+        *none,
+        "http://h/v1/ä",
+        "http://h/a b",
+        "http://h/v1?key=sk-1",
+        "http://h/v1#x",
+    ]:
         with pytest.raises(ConfigError):
             OpenAIEngine(address, "m")
 
@@ -320,7 +329,96 @@ async def test_a_refusal_without_end_is_given_up(endpoint: Any) -> None:
     assert sent < 100
 
 
+@both_ways
+async def test_numbers_that_are_too_large_for_any_measure_are_told(
+    endpoint: Any, stream: bool
+) -> None:
+    huge = {"timings": {"prompt_ms": 10**400}}
+    if stream:
+        endpoint.answers = [endpoint.stream(*data(delta("Hi"), {**END, **huge}))]
+    else:
+        whole = {"choices": [{"message": {"content": "Hi"}}], **huge}
+        endpoint.answers = [endpoint.text(200, json.dumps(whole))]
+    assert type(await failure(endpoint.url, stream=stream)) is EngineResponseError
+
+
+async def test_of_a_key_that_a_long_reason_is_cut_in_nothing_is_shown(endpoint: Any) -> None:
+    key = "sk-very-secret-1234567890"
+    for size in (188, 288):
+        for body in ("x" * size + key, json.dumps({"error": "x" * size + key})):
+            endpoint.answers = [endpoint.text(500, body)]
+            with pytest.raises(EngineError) as caught:
+                async for _ in OpenAIEngine(endpoint.url, "m", api_key=key).generate(
+                    Request([Message("user", "Hi")])
+                ):
+                    pass
+            assert "sk-" not in f"{caught.value}"
+
+
+async def test_a_key_is_not_shown_where_no_reason_is_expected(
+    endpoint: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the status line, and as the name of who answers, which is logged when it changes."""
+    key = "sk-very-secret-1234567890"
+    engine = OpenAIEngine(endpoint.url, "m", api_key=key, retries=ONCE)
+    request = Request([Message("user", "Hi")])
+    endpoint.answers = [endpoint.raw(f"HTTP/1.1 {key} no\r\n\r\n".encode())]
+    with pytest.raises(EngineResponseError) as caught:
+        async for _ in engine.generate(request):
+            pass
+    assert key not in "".join(traceback.format_exception(caught.value))
+    names = [{"model": name, **event} for name in ("m", key) for event in (delta("Hi"), END)]
+    endpoint.answers = [endpoint.stream(*data(*names[:2])), endpoint.stream(*data(*names[2:]))]
+    for _ in range(2):
+        async for _ in engine.generate(request):
+            pass
+    assert "now answers as ***" in caplog.text and key not in caplog.text
+
+
 # What is odd but fine
+
+
+async def test_a_server_that_does_not_hang_up_after_its_last_word_holds_nothing_up(
+    endpoint: Any,
+) -> None:
+    lines = "".join(f"{line}\n\n" for line in [*data(delta("Hi"), END), "data: [DONE]"]).encode()
+    chunk = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(lines), lines)
+
+    def answer(connection: socket.socket, _: Any) -> None:
+        connection.sendall(chunk)
+        while True:  # for ever, and never silent for long
+            connection.sendall(b"8\r\n: ping\n\n\r\n")
+            time.sleep(0.05)
+
+    endpoint.answers = [answer]
+    began = time.monotonic()
+    assert "".join(chunk.text for chunk in await ask(endpoint.url, timeout=20)) == "Hi"
+    assert time.monotonic() - began < 4
+
+
+@both_ways
+async def test_a_text_in_parts_is_put_together_without_what_was_thought(
+    endpoint: Any, stream: bool
+) -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Well"}]},
+        {"type": "text", "text": "Hel"},
+        {"type": "text", "text": "lo."},
+    ]
+    if stream:
+        endpoint.answers = [
+            endpoint.stream(*data({"choices": [{"delta": {"content": parts}}]}, END))
+        ]
+    else:
+        whole = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
+        endpoint.answers = [endpoint.text(200, json.dumps(whole))]
+    assert "".join([c.text for c in await ask(endpoint.url, stream=stream)]) == "Hello."
+
+
+async def test_servers_are_asked_not_to_compress(endpoint: Any) -> None:
+    endpoint.answers = [endpoint.says("Hi")]
+    await ask(endpoint.url)
+    assert endpoint.heads[0]["accept-encoding"] == "identity"
 
 
 async def test_text_is_cut_at_line_ends_only(endpoint: Any) -> None:
@@ -379,7 +477,13 @@ async def test_a_call_comes_in_fragments(endpoint: Any) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ['{"data": []}', '{"data": [{"index": 0}]}', '{"object": 1}', '{"data": ["a"]}'],
+    [
+        '{"data": [{"index": 0, "embedding": [1' + "0" * 400 + "]}]}",
+        '{"data": []}',
+        '{"data": [{"index": 0}]}',
+        '{"object": 1}',
+        '{"data": ["a"]}',
+    ],
 )
 async def test_embeddings_that_are_none_are_told(endpoint: Any, answer: str) -> None:
     endpoint.answers = [endpoint.text(200, answer)]
@@ -394,6 +498,42 @@ async def test_embeddings_come_in_the_order_of_the_texts(endpoint: Any) -> None:
 
 
 # What is asked
+
+
+@both_ways
+async def test_a_model_that_takes_no_max_tokens_and_no_temperature_is_asked_without(
+    endpoint: Any, stream: bool
+) -> None:
+    """As OpenAI's models that think."""
+
+    def answer(connection: socket.socket, asked: dict[str, Any]) -> None:
+        for code, param in (("parameter", "max_tokens"), ("value", "temperature")):
+            if param in asked:
+                said = {"message": f"No {param}.", "param": param, "code": f"unsupported_{code}"}
+                endpoint.text(400, json.dumps({"error": said}))(connection, asked)
+                return
+        endpoint.says("Hi")(connection, asked)
+
+    endpoint.answers = [answer]
+    engine = OpenAIEngine(endpoint.url, "m", retries=ONCE)
+    request = Request([Message("user", "Hi")], max_tokens=7, stream=stream)
+    for asked in (3, 4):  # once it is known, it is not tried again
+        assert "".join([chunk.text async for chunk in engine.generate(request)]) == "Hi"
+        assert len(endpoint.asked) == asked
+    assert endpoint.asked[-1]["max_completion_tokens"] == 7
+    assert endpoint.asked[-1]["model"] == "m"
+
+
+@both_ways
+@pytest.mark.parametrize("param", ["max_tokens", "messages", ["max_tokens"], None])
+async def test_a_server_that_dislikes_whatever_it_is_told_is_given_up(
+    endpoint: Any, stream: bool, param: Any
+) -> None:
+    said = {"message": "No.", "param": param, "code": "unsupported_parameter"}
+    endpoint.answers = [endpoint.text(400, json.dumps({"error": said}))]
+    error = await failure(endpoint.url, stream=stream)
+    assert type(error) is EngineError and "(400): No." in str(error)
+    assert len(endpoint.asked) == (2 if param == "max_tokens" else 1)
 
 
 async def test_the_request_says_all_that_was_asked_for(endpoint: Any) -> None:

@@ -19,6 +19,7 @@ from edgewright.domain.errors import (
     EngineResponseError,
     EngineUnavailableError,
     FetchError,
+    OfflineError,
     UnknownModelError,
 )
 from edgewright.domain.message import Message, ToolCall
@@ -405,3 +406,17 @@ async def test_the_test_server_cuts_in_silence_where_ollama_does(
     body = {"model": "wave:1b", "messages": said, "stream": False, "options": {"num_ctx": 64}}
     assert (await engine._api.post("api/chat", body))["done"]
     assert [message.content[:3] for message in behind.requests[-1].messages] == ["new"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "http://gpu-box.example:11434"])
+def test_offline_a_server_elsewhere_is_not_even_looked_for(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Also where only the environment names it."""
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, to: asked.append(to))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *to, **_: asked.append(to))
+    with pytest.raises(OfflineError, match=r"192\.0\.2\.1|gpu-box"):
+        Agent(Config(model_provider="ollama", model_id="m", offline_mode=True))
+    assert asked == []

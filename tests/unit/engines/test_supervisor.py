@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from edgewright.domain.errors import (
     EngineError,
     EngineTimeoutError,
     EngineUnavailableError,
+    StorageError,
 )
 from edgewright.domain.message import Message
 from edgewright.engines.endpoints.retries import Retries
@@ -30,6 +32,7 @@ from edgewright.engines.openai import OpenAIEngine
 from edgewright.engines.processes import leash, servers
 from edgewright.engines.processes.server_process import is_free
 from edgewright.engines.processes.supervisor import Served, Supervisor, answered
+from edgewright.models.store import home
 
 pytestmark = pytest.mark.anyio
 
@@ -253,6 +256,17 @@ async def test_a_server_listens_on_an_address_of_ipv6(fake: Fake) -> None:
     assert is_free("::1", server.port)
 
 
+async def test_a_server_for_everybody_is_reached_from_here_by_no_proxy(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    fake.program.write_text(SERVER.replace('("127.0.0.1", port)', '("0.0.0.0", port)'))
+    server = fake.supervisor(host="0.0.0.0", start_within=10.0)
+    server.start()
+    assert server.address == f"http://127.0.0.1:{server.port}"
+    assert await ask(server) == "The sea is wide."
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "x" * 300])
 def test_a_host_that_is_not_this_machine_is_told_before_anything_is_started(
     fake: Fake, host: str
@@ -269,7 +283,7 @@ def test_one_name_runs_once(fake: Fake) -> None:
     assert len(fake.starts) == 1
 
 
-@pytest.mark.parametrize("name", ["", "../up", ".hidden", "a/b"])
+@pytest.mark.parametrize("name", ["", "../up", ".hidden", "a/b", "a" * 300])
 def test_a_name_that_leads_elsewhere_is_refused(fake: Fake, name: str) -> None:
     with pytest.raises(ConfigError):
         fake.supervisor(name=name).start()
@@ -443,6 +457,49 @@ def test_what_a_killed_owner_left_behind_is_swept_up(
     assert servers.sweep() == ["fake"]
     until(lambda: not alive(pid))
     assert servers.sweep() == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"pid": "many"},
+        {"pid": None},
+        {"pid": -1},
+        {"pid": 0},
+        {"pid": 10**30},
+        {"name": "../elsewhere"},
+        {"name": "other"},
+        {"more": "of a later version"},
+    ],
+)
+def test_a_record_that_is_damaged_harms_nobody(record: dict[str, Any]) -> None:
+    whole = {"name": "x", "engine": "vllm", "model": "m", "state": "ready", "address": "y"}
+    whole |= {"owner": 1, "pid": 2**22 + 1, "born": 1.0, "starts": 1, "log": "z", **record}
+    folder = home() / "run"
+    folder.mkdir(parents=True)
+    for text in (json.dumps(whole), "[]", "{}", "null", "", "[" * 9000):
+        (folder / "x.json").write_text(text)
+        servers.sweep()
+        assert servers.running() == []
+    assert {file.name for file in folder.iterdir()} <= {"x.json", "x.lock"}
+    assert not (home() / "elsewhere.lock").exists()
+
+
+def test_where_nothing_can_be_written_that_is_told(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in_the_way").touch()
+    for folder in ("in_the_way", "in_the_way/home"):
+        monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / folder))
+        with pytest.raises(StorageError) as caught:
+            fake.supervisor().start()
+        assert "EDGEWRIGHT_HOME" in caught.value.hint
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "logs").touch()
+    for _ in range(2):  # the name is free again
+        with pytest.raises(StorageError, match="logs"):
+            fake.supervisor().start()
 
 
 def test_another_process_of_the_same_number_is_not_swept_up(fake: Fake) -> None:

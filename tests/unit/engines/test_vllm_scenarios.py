@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from edgewright.cli import engines as cli
 from edgewright.domain.errors import ConfigError, EdgewrightError, ModelFileError
+from edgewright.engines.processes import servers
 from edgewright.engines.vllm import hardware as vllm_hardware
 from edgewright.engines.vllm.check import complaint
 from edgewright.engines.vllm.hardware import Gpu, check_folder, shortcomings
@@ -232,6 +234,56 @@ def test_a_draft_in_a_folder_is_mounted_too(tmp_path: Path) -> None:
     assert json.loads(options(line)["--speculative-config"])["model"] == "org/tinier"
     line = launch(QWEN, "enterprise").container(8123)
     assert line.count("edgewright-models:/root/.cache/huggingface") == line.count("-v") == 1
+
+
+def test_a_folder_that_no_container_can_be_given_is_told(tmp_path: Path) -> None:
+    model = folder(tmp_path / "qwen:7b")
+    with pytest.raises(ConfigError, match="colon"):
+        launch(str(model)).container(8123)
+    with pytest.raises(ConfigError, match="colon"):
+        launch(QWEN, "enterprise", draft=str(model)).container(8123)
+
+
+def test_a_containers_port_is_published_at_an_address() -> None:
+    assert "127.0.0.1:8123:8000" in launch(QWEN, host="localhost").container(8123)
+    with pytest.raises(ConfigError, match="gpu-box"):
+        launch(QWEN, host="gpu-box").container(8123)
+
+
+@pytest.mark.parametrize("value", ["--trust-remote-code", "-x", "--api-key=mine"])
+def test_a_value_that_looks_like_an_option_is_none(value: str) -> None:
+    line = launch(value, name=value, overrides=[f"chat-template={value}"]).command(8000)
+    assert value not in line
+    for option in ("model", "served-model-name", "chat-template"):
+        assert f"--{option}={value}" in line
+
+
+@pytest.mark.parametrize("override", ["api-key=sesame", "--api_key=sesame", "hf-token=sesame"])
+def test_a_secret_is_for_no_command_line(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        launch(QWEN, overrides=[override])
+    assert "environment" in caught.value.hint and "sesame" not in f"{caught.value}"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\u6a21" * 300, "///", "..", "a/b c", "-"])
+def test_a_server_has_a_name_for_files_whatever_its_model_is_called(name: str) -> None:
+    served = serving(launch(QWEN, name=name))
+    assert served.model == name
+    servers.drop(servers.claim(served.name))
+
+
+def test_a_server_imports_nothing_from_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be the model's, with whatever came along."""
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text("open('imported', 'w')")
+    (tmp_path / "argparse.py").write_text("open('imported', 'w')")
+    monkeypatch.chdir(tmp_path)
+    served = serving(launch(QWEN))
+    subprocess.run(served.command(1), env={**os.environ, **served.env}, capture_output=True)
+    complaint(launch(QWEN), sys.executable)
+    assert not (tmp_path / "imported").exists()
 
 
 def test_a_container_listens_on_an_address_of_ipv6() -> None:

@@ -13,7 +13,8 @@ from edgewright.evaluation.bfcl import Evaluation, Options
 from edgewright.evaluation.cases import Case, load
 from edgewright.evaluation.records import Record
 from edgewright.evaluation.runner import agent_for
-from edgewright.runtime import open_engine
+from edgewright.runtime import open_engine, profile_file
+from renamed import GEMMA, renamed
 
 SAMPLE = Path(__file__).with_name("sample")
 RIGHT = ("calculate_triangle_area", {"base": 10, "height": 5, "unit": "units"})
@@ -63,6 +64,14 @@ def test_native_calls_of_a_server_are_scored(endpoint: Any, cases: list[Case]) -
     assert (total.right, total.malformed, total.errors) == (2, 1, 1)
 
 
+def test_native_calls_of_a_model_that_has_none_are_refused(
+    smollm_path: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    model = renamed(smollm_path, tmp_path / "gemma.gguf", GEMMA, "{{ '<start_of_turn>' }}")
+    with pytest.raises(ConfigError, match="no native tool calls"):
+        run(Options(model=str(model), via="native"), cases[:1])
+
+
 def test_the_acting_layer_works_with_a_server_too(endpoint: Any, cases: list[Case]) -> None:
     said = json.dumps({"tool": RIGHT[0], "arguments": RIGHT[1]})
     endpoint.answers = [endpoint.says(said)]
@@ -104,6 +113,27 @@ def test_what_decides_the_results_names_the_file() -> None:
         Options(model="m/n:7b", without=("a", "b"), data="/elsewhere"),
     ]
     assert len({o.file() for o in (options, *others)}) == 7
+
+
+def test_a_model_that_was_probed_since_or_has_another_file_begins_another_run(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"one")
+    options = Options(model=str(model))
+    first = options.file()
+    assert options.file() == first
+    found = profile_file(str(model))
+    found.parent.mkdir(parents=True, exist_ok=True)
+    found.write_text(json.dumps({"profile": {"tools": "list"}, "measured": {"seconds": 1}}))
+    probed = options.file()
+    assert probed != first
+    found.write_text(json.dumps({"profile": {"tools": "list"}, "measured": {"seconds": 2}}))
+    assert options.file() == probed  # the same was found again
+    found.unlink()
+    assert options.file() == first
+    model.write_bytes(b"another")
+    assert options.file() != first
 
 
 def test_a_server_that_is_not_there_fails_before_any_case(cases: list[Case]) -> None:

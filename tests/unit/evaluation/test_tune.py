@@ -111,13 +111,14 @@ def test_the_quicker_engine_is_chosen_and_those_that_fail_are_told_of(
 def test_an_engine_that_hangs_is_ended(install: Install, model: Model) -> None:
     install("hanging")
     began = time.monotonic()
-    tuned = tune(model, chosen(["hanging"]), within=2.0)
+    found: list[TuneProfile] = []
+    tuned = tune(model, chosen(["hanging"]), within=2.0, on_found=found.append)
     assert time.monotonic() - began < 30
     assert tuned.profile.engines == {} and tuned.now == ()
     failure = tuned.profile.failed["hanging"]
     assert "took longer than 2 s" in failure.why
     assert (failure.status, failure.file) == ("Hanging 1.0", file_key(model.path))
-    assert tuned.worth_keeping  # or agents would hang on it
+    assert found == [tuned.profile]  # kept, or agents would hang on it
     assert "took longer than 2 s" in str(tuned.nothing())
 
 
@@ -127,8 +128,9 @@ def test_an_engine_that_is_not_here_is_told_of_and_nothing_is_learnt_of_it(
     install("absent")
     old = Measured(status="1", at="2026-01-01", load=1, prefill={128: 9}, decode=9, question=1)
     before = TuneProfile(model="tiny", machine=machine_key(), engines={"absent": old})
-    tuned = tune(model, chosen(["absent", "scripted"]), before)
-    assert tuned.profile == before and tuned.now == () and not tuned.worth_keeping
+    found: list[TuneProfile] = []
+    tuned = tune(model, chosen(["absent", "scripted"]), before, on_found=found.append)
+    assert tuned.profile == before and tuned.now == () and found == []
     error = tuned.nothing()
     assert "absent: not installed: absent is not here" in str(error)
     assert "scripted cannot be opened" in str(error)
@@ -286,6 +288,16 @@ def test_each_engine_says_how_it_stands_and_none_can_hold_the_others_up(
     assert found["absent"].hint == "pip install 'edgewright[absent]'"
     assert found["stuck"].state == "does not work" and "longer than 5 s" in found["stuck"].detail
     assert found["llama_cpp"].works and "xllamacpp" in found["llama_cpp"].detail
+
+
+def test_an_engine_that_leaves_a_line_unfinished_is_understood(
+    install: Install, tmp_path: Path
+) -> None:
+    """As progress bars do."""
+    install("steady")
+    with (tmp_path / "plugs" / "plugs_for_tests.py").open("a") as file:
+        file.write("\nprint('Loading... 7 %', end='', flush=True)\n")
+    assert standing("steady").detail == "Steady 1.0"
 
 
 def test_an_engine_whose_import_ends_the_process_is_told_of(

@@ -233,6 +233,14 @@ def test_an_export_interrupted_leaves_what_was_there(carrier: Carrier) -> None:
     assert list(carrier.bundle.parent.iterdir()) == [carrier.bundle]
 
 
+def test_an_export_takes_the_place_of_no_pipe_and_no_device(carrier: Carrier) -> None:
+    pipe = carrier.folder / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match="is no file"):
+        export_bundle([carrier.one], pipe, carrier.source)
+    assert pipe.is_fifo()
+
+
 def test_an_export_to_where_nothing_can_be_written_says_so(carrier: Carrier) -> None:
     for target in (carrier.folder, carrier.folder / "none" / "b", carrier.folder / "given" / "b"):
         with pytest.raises(StorageError) as caught:
@@ -257,8 +265,10 @@ def test_an_export_clears_away_what_killed_ones_left_and_nothing_else(carrier: C
     folder = carrier.bundle.parent
     left = folder / f"{archive.PARTIAL}{ended.pid}-7"
     kept = [folder / f"{archive.PARTIAL}{os.getpid()}-7", folder / f"{archive.PARTIAL}notes-1"]
-    for file in (left, *kept):
+    ours = folder / f"{archive.PARTIAL}{os.getpid()}-6"  # of a container's last process
+    for file in (left, ours, *kept):
         file.write_bytes(b"half")
+    os.utime(ours, (1e9, 1e9))
     carrier.export()
     assert sorted(folder.iterdir()) == sorted([carrier.bundle, *kept])
 
@@ -403,6 +413,13 @@ def test_keys_are_private_and_never_replaced(tmp_path: Path, keys: tuple[Path, P
     with pytest.raises(StorageError, match="no key pair was made"):
         make_keys(keys[0].parent)
     assert keys[0].read_bytes() == before
+
+
+def test_half_a_key_pair_is_not_left(tmp_path: Path) -> None:
+    (tmp_path / "public.pem").write_text("somebody's")
+    with pytest.raises(StorageError, match="no key pair was made"):
+        make_keys(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["public.pem"]
 
 
 # Bundles that are not what they should be.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -111,6 +112,28 @@ def test_the_file_at_fault_is_named_where_several_say_something(own_home: Path) 
     with pytest.raises(ConfigError, match=r"mine-1b\.context") as caught:
         Catalog.default()
     assert str(bad) in str(caught.value)
+
+
+def test_one_that_is_taken_away_meanwhile_is_no_fault(
+    own_home: Path, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = add_card(card(b"x", alias="one"))
+    read = Path.read_text
+
+    def removed_first(file: Path, *args: Any, **of: Any) -> str:
+        if file == path:
+            path.unlink(missing_ok=True)  # by another process, which knows nothing of this one
+        return read(file, *args, **of)
+
+    monkeypatch.setattr(Path, "read_text", removed_first)
+    assert Catalog.default().find("one") is None
+
+
+def test_a_link_to_nowhere_is_said(own_home: Path) -> None:
+    (own_home / "catalog.d").mkdir(parents=True)
+    (own_home / "catalog.d" / "gone.yaml").symlink_to(own_home / "nowhere")
+    with pytest.raises(ConfigError, match=r"gone\.yaml cannot be read"):
+        Catalog.default()
 
 
 def test_an_unreadable_one_is_said(own_home: Path) -> None:

@@ -12,6 +12,8 @@ from edgewright.models.chat_template import Template, of_folder, recognised
 
 TEMPLATES = {
     "chatml": "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'}}",
+    "chatml-no-think": "{{ '<|im_start|>' + message.role + '\n' + message.content }}"
+    "{%- if enable_thinking is defined and enable_thinking is false %}{{ '<think>' }}{% endif %}",
     "llama3": "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ "
     "message['content'] | trim + '<|eot_id|>' }}",
     "phi3": "{% if message['role'] == 'user' %}{{'<|user|>\n' + message['content'] + '<|end|>\n'}}"
@@ -45,7 +47,9 @@ def test_one_that_only_shares_a_mark_with_chatml_is_not_taken_for_it() -> None:
         ('{"chat_template": [{"name": "rag", "template": "<start_of_turn>"}]}', "gemma"),
         ('{"chat_template": [7]}', "none"),
         ('{"chat_template": 7}', "none"),
+        ('{"chat_template": [{"name": [], "template": "<start_of_turn>"}]}', "gemma"),
         ("[]", "none"),
+        ("[" * 100_000, "none"),
         ("{", "none"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections import namedtuple
@@ -126,6 +127,16 @@ def test_what_a_killed_process_left_is_no_model_and_is_removed(
     (left / "plain").mkdir(parents=True)
     (left / "plain" / "model.safetensors").write_text("half")
     assert onnx_folder(smollm, store) is None
+    convert(smollm, smollm_path, store)
+    assert folders(store) == ["smollm2-135m-onnx"]
+
+
+def test_what_was_left_by_a_process_of_our_number_is_removed_too(
+    smollm: ModelCard, smollm_path: Path, store: Store
+) -> None:
+    left = store.root / "converted" / f".converting-{os.getpid()}-smollm2-135m-onnx"
+    left.mkdir(parents=True)
+    os.utime(left, (1e9, 1e9))  # before this process began: in a container, all have one number
     convert(smollm, smollm_path, store)
     assert folders(store) == ["smollm2-135m-onnx"]
 

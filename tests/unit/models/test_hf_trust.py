@@ -95,6 +95,23 @@ def test_what_was_trusted_first_is_held_to(
     assert store.pull(unpinned).read_bytes() == changed
 
 
+def test_a_removal_that_was_killed_can_be_done_again(
+    store: Store, unpinned: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, unlink = store.pull(unpinned), Path.unlink
+
+    def killed(file: Path, missing_ok: bool = False) -> None:
+        if file == path:
+            raise KeyboardInterrupt
+        unlink(file, missing_ok=missing_ok)
+
+    with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
+        now.setattr(Path, "unlink", killed)
+        store.remove(unpinned)
+    assert store.remove(unpinned) == len(DATA)
+    assert not path.exists() and store.path(unpinned) is None
+
+
 def test_a_catalog_that_knows_the_checksum_only_holds_the_hub_to_it(
     store: Store, card: Card, server: FileServer
 ) -> None:

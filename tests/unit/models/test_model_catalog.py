@@ -30,7 +30,7 @@ def test_every_chat_model_says_what_it_is_for_and_what_its_memory_follows_from()
         assert card.tasks, card.alias
         assert card.shape, card.alias
         assert card.parts(), card.alias
-    tiers = {card.tier for card in Catalog.default() if card.template == "chatml"}
+    tiers = {card.tier for card in Catalog.default() if card.chats}
     assert tiers == {"simple", "medium", "complex"}
 
 

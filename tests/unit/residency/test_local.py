@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from edgewright.engines.scripted import ScriptedEngine
 from edgewright.residency import local
 from edgewright.residency.adapters import Adapter, Adapters
 from edgewright.residency.lease import Way
-from edgewright.residency.local import Files, LocalModel
+from edgewright.residency.local import Files, LocalModel, OtherEngine
 from edgewright.residency.resources import ResourceConfig
 
 WIDE = {**LLAMA, "llama.feed_forward_length": 128}
@@ -46,8 +49,14 @@ def base(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def identities() -> list[str]:
+    """What the models that were loaded are known by."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def loads(monkeypatch: pytest.MonkeyPatch, identities: list[str]) -> list[list[str]]:
     """With which adapters the model was loaded, by the names of their files; one that begins with
     "odd" makes loading fail."""
     record: list[list[str]] = []
@@ -55,6 +64,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     class Engine(ScriptedEngine):
         def __init__(self, path: Path, adapters: Mapping[str, Path], **of: Any) -> None:
             super().__init__([])
+            identities.append(of["identity"])
             self.adapters = adapters
             record.append(sorted(adapter.name for adapter in adapters.values()))
             if any(adapter.name.startswith("odd") for adapter in adapters.values()):
@@ -181,6 +191,53 @@ def test_the_adapters_of_agents_that_are_gone_are_not_loaded(
     shared.remove(closed.adapter)
     assert way(plain).option.has == frozenset()
     assert len(way(closed).option.has) == 1  # it may be used again
+
+
+def test_a_file_in_the_place_of_another_is_another_model(
+    base: Path, shared: Adapters, identities: list[str]
+) -> None:
+    one = model(base, shared)
+    before = way(one)
+    before.load()
+    data = base.read_bytes()
+    base.write_bytes(data[:-1] + b"!")  # trained anew: as large, at the same path
+    os.utime(base, ns=(1, base.stat().st_mtime_ns + 1))
+    after = way(one)
+    after.load()
+    assert after.option.model != before.option.model  # what is in memory does not serve
+    assert way(model(base, shared)).option == after.option
+    assert identities[0] != identities[1]  # nor what was computed with it and kept on the disk
+
+
+def test_what_another_engine_loads_may_be_gone(base: Path, tmp_path: Path) -> None:
+    made = tmp_path / "base-onnx"
+    made.mkdir()
+    (made / "model.onnx").write_bytes(b"model")
+    other = OtherEngine("onnx", lambda setup: ScriptedEngine([]), made)
+    one = LocalModel("base", lambda: Files(base), context=2048, other=other)
+    before = way(one)
+    (made / "model.onnx").write_bytes(b"newer model")
+    assert way(replace(one)).option.key != before.option.key
+    shutil.rmtree(made)
+    with pytest.raises(EngineError, match="base-onnx, which onnx loads, is gone"):
+        way(replace(one))  # each turn asks anew
+
+
+def test_a_damaged_smaller_quantization_is_done_without(base: Path, tmp_path: Path) -> None:
+    damaged, smaller = tmp_path / "damaged.gguf", tmp_path / "smaller.gguf"
+    damaged.write_bytes(b"no model")
+    shutil.copy(base, smaller)
+    files = Files(base, "Q8_0", (("Q4_0", damaged), ("Q2_K", smaller)))
+    notes = [way.note for way in LocalModel("base", lambda: files, 2048).ways(ResourceConfig())]
+    assert any("Q2_K instead of Q8_0" in note for note in notes)
+    assert not any("Q4_0" in note for note in notes)
+
+
+def test_a_model_in_memory_needs_no_file(base: Path, shared: Adapters) -> None:
+    one = model(base, shared)
+    before = way(one)
+    base.unlink()
+    assert way(one) == before
 
 
 def test_a_file_that_is_deleted_is_gone_and_not_to_be_pulled(base: Path) -> None:

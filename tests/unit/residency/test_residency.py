@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -267,6 +269,60 @@ async def test_the_alarm_is_set_for_idle_models(shelf: Shelf) -> None:
     residency = Residency(ResourceConfig(idle_seconds=0.05), free=lambda: shelf.free)
     await use(residency, shelf.way("a"))
     await settled(lambda: shelf.record == ["load a", "unload a"])
+
+
+async def test_no_idle_time_is_too_long_for_the_alarm(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda of: raised.append(of.exc_value))
+    residency = Residency(ResourceConfig(idle_seconds=float("inf")), free=lambda: shelf.free)
+    await use(residency, shelf.way("a"))
+    await anyio.sleep(0.1)  # the alarm's thread has begun to wait
+    assert raised == [] and [r.state for r in residency.status()] == ["ready"]
+    residency.close()
+
+
+AT_THE_END = """
+import atexit
+from edgewright.engines.scripted import ScriptedEngine
+from edgewright.residency.lease import Way
+from edgewright.residency.plan import Option
+from edgewright.residency.residency import Residency
+
+class Engine(ScriptedEngine):
+    def close(self):
+        print("closed", flush=True)
+
+residency = Residency(free=lambda: 1000)
+way = Way(Option("a", 4096, 10), "a", lambda: Engine([]))
+atexit.register(residency.unload_idle)
+with residency.lease_here([way], patience=10):
+    pass
+"""
+
+
+def test_models_can_be_given_back_while_the_process_ends() -> None:
+    command = [sys.executable, "-c", AT_THE_END]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("closed\n", "")
+
+
+async def test_a_model_is_loaded_where_no_thread_can_be_started(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residency = Residency(free=lambda: shelf.free)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with residency.lease_here([shelf.way("a")], patience=10):
+            pass
+    assert (await use(residency, shelf.way("b"))).loaded  # by a thread that finds both in its queue
+    assert shelf.record == ["load a", "load b"]
+    residency.close()
 
 
 async def test_idle_models_may_be_told_to_stay(shelf: Shelf, residency: Residency) -> None:

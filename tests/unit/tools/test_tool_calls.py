@@ -245,3 +245,59 @@ async def test_a_failing_approval_is_no_approval() -> None:
 
     assert (await call(pay, approval=broken)).error == "ConnectionError: nobody to ask"
     assert made == []
+
+
+async def test_nobody_is_asked_about_a_call_that_cannot_run() -> None:
+    asked: list[ToolCall] = []
+
+    def pay(amount: int) -> str:
+        """Pay."""
+        return "paid"
+
+    def approve(it: ToolCall) -> bool:
+        asked.append(it)
+        return True
+
+    assert "amount" in (await call(pay, {"amount": "much"}, approval=approve)).error
+    assert asked == []
+    assert (await call(pay, {"amount": 5}, approval=approve)).result == "paid"
+    assert len(asked) == 1
+
+
+async def test_a_tool_whose_own_task_was_cancelled_has_failed() -> None:
+    async def give_up() -> str:
+        """Give up."""
+        inner = asyncio.ensure_future(asyncio.sleep(9))
+        inner.cancel()
+        await inner
+        return "never"
+
+    assert "CancelledError" in (await call(give_up)).error
+
+
+async def test_a_turn_that_is_cancelled_in_a_tool_is_cancelled() -> None:
+    inside = asyncio.Event()
+
+    async def wait() -> str:
+        """Wait."""
+        inside.set()
+        await asyncio.sleep(9)
+        return "never"
+
+    turn = asyncio.ensure_future(call(wait))
+    await inside.wait()
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+
+
+async def test_an_error_that_cannot_be_written_is_still_an_error() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    def fail() -> str:
+        """Fail."""
+        raise Mute
+
+    assert (await call(fail)).error.startswith("Mute")

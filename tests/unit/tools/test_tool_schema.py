@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from datetime import date
 from enum import Enum
@@ -13,6 +14,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from edgewright import Tool
+from edgewright.acting.describe import described
+from edgewright.acting.python_calls import grammar
+from edgewright.acting.steps import question
 from edgewright.domain.errors import ToolDefinitionError
 from edgewright.tools import Toolset
 from edgewright.tools.tool import InvalidArguments
@@ -433,3 +437,137 @@ def test_a_recursive_schema_is_refused() -> None:
     parameters = {**node, "$defs": {"Node": node}}
     with pytest.raises(ToolDefinitionError, match="'Node' contains itself"):
         weather_tool(parameters=parameters)
+
+
+def of_properties(**properties: Any) -> Tool:
+    return weather_tool(parameters={"type": "object", "properties": properties})
+
+
+def test_a_reference_may_point_anywhere_in_the_schema() -> None:
+    # As zod-to-json-schema writes a type that is used twice.
+    place = {"type": "object", "properties": {"a/b": {"type": "string"}}, "required": ["a/b"]}
+    tool = of_properties(
+        start=place,
+        end={"$ref": "#/properties/start"},
+        part={"$ref": "#/properties/start/properties/a~1b"},
+        one={"anyOf": [{"type": "integer"}, {"$ref": "#/properties/one/anyOf/0"}]},
+    )
+    found = properties(tool)
+    assert found["end"] == place
+    assert found["part"] == {"type": "string"}
+    assert found["one"]["anyOf"][1] == {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    "ref", ["#/properties/nowhere", "#/properties/it/0", "other.json#/x", "#x"]
+)
+def test_a_reference_to_nothing_is_refused(ref: str) -> None:
+    with pytest.raises(ToolDefinitionError, match="nothing is defined"):
+        of_properties(it={"anyOf": [{"type": "string"}]}, that={"$ref": ref})
+
+
+def test_a_schema_that_refers_to_itself_as_a_whole_is_refused() -> None:
+    with pytest.raises(ToolDefinitionError, match="contains itself"):
+        of_properties(again={"$ref": "#"})
+
+
+def test_a_few_lines_that_grow_to_gigabytes_are_refused() -> None:
+    laughs = {
+        f"l{n}": {"type": "object", "properties": {f"p{m}": {"$ref": f"#/$defs/l{n + 1}"}
+                                                   for m in range(20)}}
+        for n in range(10)
+    } | {"l10": {"type": "string"}}  # fmt: skip
+    parameters = {"type": "object", "properties": {"it": {"$ref": "#/$defs/l0"}}, "$defs": laughs}
+    with pytest.raises(ToolDefinitionError, match="too many"):
+        weather_tool(parameters=parameters)
+
+
+def test_values_in_a_schema_are_left_as_they_are() -> None:
+    titles = [{"title": "Dr"}, {"title": "Ms"}]
+    ref = {"$ref": "#/not/a/reference"}
+    tool = of_properties(who={"enum": titles}, what={"default": ref}, sure={"const": titles[0]})
+    assert properties(tool)["who"] == {"enum": titles}
+    assert properties(tool)["what"] == {"default": ref}
+    assert tool.validated({"who": {"title": "Ms"}})
+    with pytest.raises(InvalidArguments):
+        tool.validated({"who": {}})
+
+
+def test_a_property_that_matches_a_pattern_may_be_called_title() -> None:
+    patterns = {"title": {"type": "integer"}}
+    tool = weather_tool(parameters={"type": "object", "patternProperties": patterns})
+    with pytest.raises(InvalidArguments, match="title"):
+        tool.validated({"title": "Dr"})
+
+
+@pytest.mark.parametrize(
+    ("properties", "annotation"),
+    [
+        ({"it": {"type": "array", "items": True}}, "list[Any]"),
+        ({"it": {"type": "array", "items": [{"type": "string"}, True]}}, "tuple[str, Any]"),
+        ({"it": {"type": "array", "prefixItems": [{"type": "string"}]}}, "tuple[str]"),
+        ({"it": {"anyOf": [True, {"type": "string"}]}}, "Any | str"),
+        ({"it": False}, "Any"),
+    ],
+)
+def test_schemas_that_are_true_false_or_of_older_drafts_are_told(
+    properties: dict[str, Any], annotation: str
+) -> None:
+    spec = of_properties(**properties).spec
+    assert f"it: {annotation} = null" in described(spec)
+    assert grammar(spec)
+    assert question(spec, ["it"])
+
+
+def test_a_property_that_may_not_be_given_is_refused() -> None:
+    with pytest.raises(InvalidArguments):
+        of_properties(it=False).validated({"it": 1})
+
+
+@pytest.mark.parametrize("value", [date(2026, 11, 3), {1, 2}, object()])
+def test_a_schema_that_is_no_json_is_refused_at_registration(value: Any) -> None:
+    with pytest.raises(ToolDefinitionError, match="JSON"):
+        of_properties(it={"enum": [value]})
+
+
+def test_half_a_character_from_a_servers_json_is_no_part_of_what_models_are_told() -> None:
+    parameters = {"type": "object", "properties": {"it": {"description": "\ud83d"}}}
+    tool = weather_tool(parameters=parameters, description="Weather \ud83d")
+    assert described(tool.spec).encode("utf-8")
+
+
+def test_a_default_may_be_infinite() -> None:
+    def cap(most: float = math.inf) -> str:
+        """Cap."""
+        return str(most)
+
+    assert Tool.from_function(cap).validated({}) == {"most": math.inf}
+
+
+def test_a_pattern_that_pydantic_cannot_read_is_refused_by_the_parameters_name() -> None:
+    def code(it: Annotated[str, Field(pattern="^(?=a)")]) -> str:
+        """Code."""
+        return it
+
+    assert "'it'" in str(refused(code))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": None}, "cannot be a tool's name"),
+        ({"description": None}, "no description"),
+        ({"parameters": None}, '"type": "object"'),
+        ({"function": None}, "no function"),
+        ({"timeout": 0}, "within 0 s"),
+        ({"timeout": -1.5}, "within -1.5 s"),
+    ],
+)
+def test_a_tool_of_the_wrong_parts_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ToolDefinitionError, match=said):
+        weather_tool(**changes)
+
+
+def test_a_type_that_has_no_signature_is_refused() -> None:
+    with pytest.raises(ToolDefinitionError, match="dict"):
+        Tool.from_function(dict)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 from ...domain.engine import Chunk, Request, TokenLogprob, Usage
-from ...domain.errors import EngineResponseError
+from ...domain.errors import EngineError, EngineResponseError
 from ...domain.message import Message, ToolCall, loads
 from ..chat_format import harmless
 from .client import Client
-from .http import Http, Refused
+from .http import Http, Refused, rest_of
+
+DISLIKED: Final = ("max_tokens", "temperature")
+
+_log = logging.getLogger(__name__)
 
 
 class ChatCompletions(Client):
@@ -28,6 +33,7 @@ class ChatCompletions(Client):
     def __init__(self, model: str, where: str, http: Http, **extra: Any) -> None:
         super().__init__(model, where, http)
         self._extra = extra
+        self._unlike: frozenset[str] = frozenset()  # what the model has refused to be told
 
     async def served(self) -> list[str]:
         """The names of the models that the server has. Raises EngineError."""
@@ -41,7 +47,7 @@ class ChatCompletions(Client):
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
             vectors = [[float(x) for x in row["embedding"]] for row in rows]
-        except (KeyError, TypeError, ValueError):
+        except (ArithmeticError, KeyError, TypeError, ValueError):
             vectors = []
         if len(vectors) != len(texts):
             raise EngineResponseError(f"{self.where} did not answer with one embedding a text.")
@@ -49,7 +55,21 @@ class ChatCompletions(Client):
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """See `domain.engine.Engine.generate`."""
-        body = self._body(request)
+        for _ in DISLIKED:
+            try:
+                async with aclosing(self._answer(request)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except _Unlike as unlike:  # nothing was answered yet
+                _log.warning("%s does not take %s for %s", self.where, unlike.what, self.model)
+                self._unlike |= {unlike.what}
+        async with aclosing(self._answer(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _answer(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        body = self._liked(self._body(request))
         if not request.stream:
             answer = await self.post(self.path, body)
             with self._reading(answer):
@@ -58,7 +78,7 @@ class ChatCompletions(Client):
                 message = self._message(choice, "message")
                 if message is None:
                     raise self._garbage(json.dumps(answer))
-                text = str(message.get("content") or "")
+                text = _text(message)
                 made = self._calls(message.get("tool_calls") or ())
                 whole = self._chunk(text, made, choice, answer)
             yield whole
@@ -80,7 +100,7 @@ class ChatCompletions(Client):
                     finish = choice.get("finish_reason") or finish
                     if finish:
                         last_choice = choice
-                    text = str(delta.get("content") or "")
+                    text = _text(delta)
                     odds = _logprobs(choice) if text else ()
                 if text:
                     yield Chunk(text=text, logprobs=odds)
@@ -103,14 +123,26 @@ class ChatCompletions(Client):
                             got_any = True
                             data = line[5:].strip()
                             if data == "[DONE]":
-                                async for _ in lines:  # to the end: the connection is kept
-                                    pass
+                                await rest_of(lines)
                                 return
                             yield self._event(data)
                         elif line and not line.startswith((":", "event:", "id:")) and not got_any:
                             raise self._garbage(line)
         except Refused as refused:
             raise await self._refusal(refused) from None
+
+    async def _refusal(self, refused: Refused, *, look: bool = True) -> EngineError:
+        error = await super()._refusal(refused, look=look)
+        what = _disliked(refused) if type(error) is EngineError else ""
+        return _Unlike(what, error) if what and what not in self._unlike else error
+
+    def _liked(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The request as the model takes it: those of OpenAI's that think have the longest answer
+        by another name, and no temperature but their own."""
+        told = {name: value for name, value in body.items() if name not in self._unlike}
+        if "max_tokens" in self._unlike:
+            told["max_completion_tokens"] = body["max_tokens"]
+        return told
 
     def _event(self, data: str) -> dict[str, Any]:
         event = self._object(data)
@@ -196,6 +228,24 @@ class ChatCompletions(Client):
         )
 
 
+class _Unlike(EngineError):
+    """The model takes what was asked, but for the parameter `what`."""
+
+    def __init__(self, what: str, error: EngineError) -> None:
+        super().__init__(str(error), hint=error.hint)
+        self.what = what
+
+
+def _disliked(refused: Refused) -> str:
+    """Of `DISLIKED`, what the request is refused for; "" where it is for anything else."""
+    try:
+        error = json.loads(refused.text)["error"]
+        unlike = error["code"] in ("unsupported_parameter", "unsupported_value")
+        return error["param"] if unlike and error["param"] in DISLIKED else ""
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""
+
+
 class _CallAssembler:
     """Puts native tool calls together from the fragments that a stream brings."""
 
@@ -215,6 +265,14 @@ class _CallAssembler:
 
     def whole(self) -> list[dict[str, Any]]:
         return [self._calls[index] for index in sorted(self._calls)]
+
+
+def _text(message: dict[str, Any]) -> str:
+    """What it says; some servers give that in parts, of which what was thought is one."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return "".join(str(part["text"]) for part in content if part.get("type") == "text")
+    return str(content or "")
 
 
 def _logprobs(choice: dict[str, Any]) -> list[list[TokenLogprob]]:

@@ -28,6 +28,7 @@ from .retries import tls_fault
 
 _log = logging.getLogger(__name__)
 
+PROXY = "Check the proxy: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, or HTTP_PROXY."
 LISTING = 5.0  # seconds to wait for the names of the models, which only make an error better
 
 
@@ -83,8 +84,7 @@ class Client:
 
     async def _refusal(self, refused: Refused, *, look: bool = True) -> EngineError:
         """The error that tells of it; with `look`, the server may be asked for its models."""
-        message, kind = _reason(refused.text)
-        message = self.http.without_key(message)
+        message, kind = self._reason(refused.text)
         status = refused.status
         if _overflows(message, kind):
             return self._overflow(message)
@@ -95,6 +95,8 @@ class Client:
                 hint="If that is where the model is, give it as the address.",
             )
         said = f"{self.where} refused the request ({status}): {message}"
+        if status == 407:
+            return EngineUnavailableError(said, hint=PROXY)
         if status in (401, 403):
             return EngineError(said, hint="Check the API key.")
         if status in (429, 502, 503, 504):
@@ -110,10 +112,15 @@ class Client:
             return EngineError(said, hint="Simplify the schema or grammar.")
         return EngineError(said, hint="Check the endpoint's address and the model's name.")
 
+    def _reason(self, text: str) -> tuple[str, str]:
+        """`_reason`, short and without the key, which is taken out first: of a key that is cut, the
+        beginning would stay."""
+        message, kind = _reason(text)
+        return self.http.without_key(message)[:300], kind
+
     def _broke(self, text: str) -> EngineError:
         """The error that the server told in the middle of its answer."""
-        message, kind = _reason(text)
-        message = self.http.without_key(message)
+        message, kind = self._reason(text)
         if _overflows(message, kind):
             return self._overflow(message)
         return EngineError(
@@ -138,11 +145,14 @@ class Client:
         """Who answers. An answer that goes on in another model's voice is none. Between answers a
         name may change for good reasons (an alias moves on, a router picks), so that is logged."""
         name = answer.get("model")
-        if not isinstance(name, str) or not name or name == speaker:
+        if not isinstance(name, str) or not name:
+            return speaker
+        name = self.http.without_key(name)[:100]
+        if name == speaker:
             return speaker
         if speaker:
             raise EngineResponseError(
-                f"{self.where} began its answer as {speaker[:100]} and went on as {name[:100]}.",
+                f"{self.where} began its answer as {speaker} and went on as {name}.",
                 hint="Try again; if it happens again, look at the server's log.",
             )
         if self._answered_by not in ("", name):
@@ -155,7 +165,7 @@ class Client:
         """An answer may be JSON and yet of another shape, in any place."""
         try:
             yield
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
             raise self._garbage(json.dumps(answer)) from None
 
     @contextmanager
@@ -169,15 +179,19 @@ class Client:
                 f"{self.where} did not answer in time ({type(error).__name__}).",
                 hint="Raise Config(timeout=…), or use a smaller model.",
             ) from error
+        except httpcore.ProxyError as error:
+            raise EngineUnavailableError(
+                f"Cannot connect to {self.where}{self.http.by}: {error}", hint=PROXY
+            ) from error
         except (
             httpcore.NetworkError,
             httpcore.ProtocolError,
             httpcore.UnsupportedProtocol,
         ) as error:
+            why = self.http.without_key(str(error)) or type(error).__name__
             raise EngineResponseError(
-                f"The exchange with {self.where} broke off: {error or type(error).__name__}",
-                hint=self.advice,
-            ) from error
+                f"The exchange with {self.where} broke off: {why[:300]}", hint=self.advice
+            ) from None  # it may have quoted the key
         except TooLong:
             raise self._garbage("(an endless answer)") from None
         except UnicodeDecodeError as error:
@@ -197,8 +211,8 @@ class Client:
                 hint="If the server speaks plain HTTP, write http:// in its address.",
             )
         return EngineUnavailableError(
-            f"Cannot connect to {self.where}: {error}",
-            hint="Start the server, or check the address.",
+            f"Cannot connect to {self.where}{self.http.by}: {error}",
+            hint=PROXY if self.http.by else "Start the server, or check the address.",
         )
 
 
@@ -211,10 +225,10 @@ def _reason(text: str) -> tuple[str, str]:
             kind = str(error.get("type") or "")
             if error.get("code") == "model_not_found":
                 kind = "model_not_found"
-            return str(error["message"])[:300], kind
-        return str(error)[:300], ""
+            return str(error["message"]), kind
+        return str(error), ""
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return text.strip()[:200] or "no reason given", ""
+        return text.strip() or "no reason given", ""
 
 
 def _overflows(message: str, kind: str) -> bool:

@@ -9,17 +9,18 @@ import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from ssl import SSLContext
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
+import anyio
 import httpcore
 
 from ...domain.errors import ConfigError
+from .proxy import proxy_for
 from .retries import Retries, retry_after
 
 T = TypeVar("T")
@@ -28,8 +29,8 @@ Pool = httpcore.AsyncConnectionPool
 MAX_BODY = 64 * 1024 * 1024  # bytes; an answer that is longer is not an answer
 MAX_LINE = 8 * 1024 * 1024  # bytes of one line of a stream
 
-
 MAX_REASON = 10_000  # characters of a refusal's reason: more than anybody reads
+REST = 1.0  # seconds that an answer which has said all may take to end
 
 
 class TooLong(Exception):
@@ -61,7 +62,8 @@ class Http:
     it, when a kept connection turns out to be dead. Redirects are not followed: the key is for
     this address only. There are connection pools for each event loop that
     uses the object, because a pool cannot be shared between loops. Raises httpcore's exceptions,
-    Refused and TooLong, and ConfigError for a key that cannot be sent.
+    Refused and TooLong, ConfigError for a key that cannot be sent, and EngineUnavailableError for a
+    proxy that cannot be used.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class Http:
             "Host": urlsplit(base_url).netloc,
             "Content-Type": "application/json",
             "User-Agent": "edgewright",
+            "Accept-Encoding": "identity",  # without it, a server may choose
         }
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         seconds = {"connect": min(timeout, 10.0), "read": timeout, "write": timeout}
         self._extensions = {"timeout": seconds}  # no "pool": waiting for a turn is not a fault
         self._tls: SSLContext | None = None
+        self.by = ""  # which proxy, in words, once one was needed
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pools] = WeakKeyDictionary()
 
     async def request(self, method: str, path: str, body: Any = None) -> str:
@@ -185,9 +189,9 @@ class Http:
                 import certifi
 
                 self._tls.load_verify_locations(certifi.where())
-        proxy = getproxies().get(parts.scheme)
-        if proxy and not self._uds and not proxy_bypass(parts.hostname or ""):
-            return httpcore.AsyncHTTPProxy(proxy, ssl_context=self._tls, **options)
+        if not self._uds and (proxy := proxy_for(self._base)):
+            self.by = f" by the proxy {proxy['proxy_url']}"
+            return httpcore.AsyncHTTPProxy(**proxy, ssl_context=self._tls, **options)
         return httpcore.AsyncConnectionPool(ssl_context=self._tls, uds=self._uds, **options)
 
 
@@ -201,6 +205,14 @@ async def _lines(response: httpcore.Response) -> AsyncGenerator[str, None]:
             raise TooLong
     if rest:
         yield rest.decode()
+
+
+async def rest_of(lines: AsyncGenerator[Any, None]) -> None:
+    """Reads on to the end of an answer that has said all, so that its connection is kept: not for
+    long, and what goes wrong there is nobody's loss."""
+    with anyio.move_on_after(REST), suppress(Exception):
+        async for _ in lines:
+            pass
 
 
 async def _beginning(response: httpcore.Response) -> str:
@@ -220,7 +232,7 @@ def address(endpoint: str, example: str) -> str:
     try:
         parts = urlsplit(endpoint)
         good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        if good and parts.port == 0:
+        if good and (parts.port == 0 or not endpoint.isascii() or set(endpoint) & set(" \t\r\n")):
             raise ValueError
     except ValueError:
         good = False
@@ -233,6 +245,11 @@ def address(endpoint: str, example: str) -> str:
         raise ConfigError(
             f"The address of {parts.hostname} has a user or password in it, which is not sent.",
             hint="Leave them out, and give the key as Config(api_key=…).",
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            f"The address of {parts.hostname} goes on after its path, and that is not sent.",
+            hint="Leave out what begins with ? or #, and give the key as Config(api_key=…).",
         )
     return f"{parts.scheme}://{parts.netloc}"
 

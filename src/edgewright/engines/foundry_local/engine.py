@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 
 
 class FoundryLocalEngine:
-    """The model in the folder `path`, loaded in this process: one of ONNX Runtime GenAI whose chat
-    format is ChatML (Qwen, SmolLM).
+    """The model in the folder `path`, loaded in this process: one of ONNX Runtime GenAI.
+    `template` names its chat format, by default the one that the folder declares.
 
     `slots` requests are answered at once, the others wait. No thread that the SDK runs in can
     reach a network, on Linux. Raises EngineUnavailableError without the SDK, ModelFileError for a

@@ -244,10 +244,7 @@ def lay_out(
     """
     config = _json(folder / CONFIG)
     tokenizer = _json(folder / "tokenizer_config.json")
-    marks = {
-        str(token.get("content")): token.get("id")
-        for token in _json(folder / "tokenizer.json").get("added_tokens", ())
-    }
+    marks = _added(folder / "tokenizer.json")
     chat = chat.fitted(lambda mark: [0] * (mark in marks), folder)
     try:
         model, decoder = config["model"], config["model"]["decoder"]
@@ -277,10 +274,19 @@ def lay_out(
     return chat
 
 
+def _added(file: Path) -> dict[str, Any]:
+    """The numbers of the tokens beside the vocabulary's, which its control tokens are among."""
+    added = _json(file).get("added_tokens") or ()
+    try:
+        return {str(token["content"]): token["id"] for token in added}
+    except (KeyError, TypeError) as error:
+        raise ModelFileError(f"{file} is not what it should be: {error!r}") from error
+
+
 def _json(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{file} cannot be read: {getattr(error, 'strerror', None) or error}",
             hint="It has to be a folder of ONNX Runtime GenAI, with its tokenizer.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
@@ -22,7 +21,7 @@ from ...domain.errors import (
     EngineUnavailableError,
     UnknownModelError,
 )
-from ...domain.message import Message
+from ...domain.message import Message, loads
 from ...security.egress import is_loopback
 from ...security.keys import api_key as key_for
 from ..endpoints.chat_completions import ChatCompletions
@@ -234,7 +233,7 @@ def status_at(endpoint: str) -> dict[str, Any] | None:
             with anyio.fail_after(TRY):
                 for path in ("status", "openai/status"):  # the second is the first version's
                     with contextlib.suppress(Refused):
-                        answer = json.loads(await http.request("GET", path))
+                        answer = loads(await http.request("GET", path))
                         if isinstance(answer, dict) and "endpoints" in map(str.lower, answer):
                             return answer
         finally:

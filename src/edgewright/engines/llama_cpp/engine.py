@@ -82,7 +82,7 @@ class LlamaCppEngine:
     ) -> None:
         path = Path(path)
         self._chat = format_of(path, template)
-        native_tools = native_tools and self._chat is CHATML
+        native_tools = native_tools and self._chat.marks == CHATML.marks
         self.model = model or path.stem
         self.context = context
         self.slots = slots
@@ -112,7 +112,7 @@ class LlamaCppEngine:
             params.api_keys = [key]
             if native_tools:
                 params.use_jinja = True
-                params.chat_template = hermes.TEMPLATE
+                params.chat_template = hermes.template(self._chat.reply)
             if files is not None:
                 params.slot_save_path = f"{files.folder}{os.sep}"
             path_to_socket = str(self._folder / "engine.sock")
@@ -208,8 +208,7 @@ class LlamaCppEngine:
         return vectors
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        body = {"content": self._chat.prompt(messages), "parse_special": True}
-        return len((await self._api.post("../tokenize", body))["tokens"])
+        return len(await _Prefill(self).tokens(self._chat.prompt(messages)))
 
     @classmethod
     def open(cls, setup: Setup) -> LlamaCppEngine:

@@ -63,7 +63,7 @@ class LlamaServerEngine(LlamaCppEngine):
     ) -> None:
         path = Path(path)
         self._chat = format_of(path, template)
-        native_tools = native_tools and self._chat is CHATML
+        native_tools = native_tools and self._chat.marks == CHATML.marks
         self.model = model or path.stem
         self.context = context
         self.slots = slots
@@ -77,7 +77,8 @@ class LlamaServerEngine(LlamaCppEngine):
         self._key = secrets.token_urlsafe(16)
         sizes = [f"--context={context}", f"--slots={slots}"]
         sizes.append(f"--threads={threads or cores()}")
-        asked = ["--embeddings"] * embeddings + ["--native-tools"] * native_tools
+        asked = [f"--template={self._chat.name}"]
+        asked += ["--embeddings"] * embeddings + ["--native-tools"] * native_tools
         # -P: nothing from the folder we are in is imported.
         program = [sys.executable, "-P", "-m", __name__, str(path.absolute()), *sizes, *asked]
         about = re.sub(r"[^\w.-]+", "-", self.model)
@@ -163,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(size, type=int, required=True)
     parser.add_argument("--embeddings", action="store_true")
     parser.add_argument("--native-tools", action="store_true")
+    parser.add_argument("--template", default="")
     asked = parser.parse_args(arguments)
     params = llama.parameters(
         asked.model,
@@ -177,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     params.port = asked.port
     if asked.native_tools:
         params.use_jinja = True
-        params.chat_template = hermes.TEMPLATE
+        params.chat_template = hermes.template(format_of(asked.model, asked.template).reply)
     try:
         server = llama.load(params)
     except EngineError as error:

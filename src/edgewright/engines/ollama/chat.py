@@ -15,7 +15,7 @@ from ...domain.errors import ContextOverflowError, EngineError, EngineResponseEr
 from ...domain.message import Message, ToolCall
 from ..chat_format import harmless
 from ..endpoints.client import Client
-from ..endpoints.http import Http, Refused
+from ..endpoints.http import Http, Refused, rest_of
 
 MOST_LOGPROBS = 20  # what the protocol allows
 
@@ -85,8 +85,7 @@ class OllamaChat(Client):
                     made += self._calls(answer["message"], len(made))
                     chunk = self._chunk(answer, made, request)
                 if answer.get("done"):
-                    async for _ in answers:  # to the end, so that the connection is kept
-                        pass
+                    await rest_of(answers)
                     yield self._whole(chunk)
                     return
                 if chunk.text or chunk.logprobs:

@@ -127,7 +127,7 @@ class OllamaEngine:
         answer = await self._api.post("api/embed", body)
         try:
             vectors = [[float(x) for x in vector] for vector in answer["embeddings"]]
-        except (KeyError, TypeError, ValueError):
+        except (ArithmeticError, KeyError, TypeError, ValueError):
             vectors = []
         if len(vectors) != len(texts):
             raise EngineError(f"{self._api.where} did not answer with one embedding a text.")
@@ -190,7 +190,9 @@ class OllamaEngine:
     async def version(self) -> tuple[int, ...]:
         """The server's version. Raises EngineError and its kinds."""
         answer = await self._api.get("api/version")
-        numbers = re.findall(r"\d+", str(answer.get("version") if isinstance(answer, dict) else ""))
+        numbers = re.findall(
+            r"\d{1,9}", str(answer.get("version") if isinstance(answer, dict) else "")
+        )
         if not numbers:
             raise self._api._garbage(json.dumps(answer))
         return tuple(int(number) for number in numbers[:3])
@@ -217,6 +219,11 @@ class OllamaEngine:
         return f"Ollama {version} at {self._api.where}, in memory: {there or 'nothing'}"
 
     @classmethod
+    def usual(cls) -> str:
+        """The address that is asked where none is given."""
+        return usual_endpoint()
+
+    @classmethod
     def discover(cls) -> list[str]:
         """The address of the Ollama server that runs on this machine; none, or one."""
         endpoint = usual_endpoint()
@@ -239,7 +246,8 @@ class OllamaEngine:
 
         Raises UnknownModelError, FetchError, EngineUnavailableError.
         """
-        engine = cls(model, endpoint=endpoint, timeout=600.0)
+        endpoint = endpoint or usual_endpoint()
+        engine = cls(model, endpoint=endpoint, api_key=key_for(endpoint), timeout=600.0)
         blocking(engine._closing(partial(pull, engine._api, Reporter(0, progress))))
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import aclosing
@@ -12,6 +11,7 @@ import anyio
 import httpcore
 
 from ...domain.errors import EngineError, EngineUnavailableError, FetchError, UnknownModelError
+from ...domain.message import loads
 from ...models.progress import Reporter
 from ...security.egress import is_loopback
 from ..endpoints.http import Http, Refused, TooLong, blocking
@@ -38,14 +38,17 @@ def usual_endpoint() -> str:
 
 def version_at(endpoint: str) -> str:
     """The version of the Ollama server on this machine at the address, "" without one."""
-    if not is_loopback(urlsplit(endpoint).hostname):
+    try:
+        if not is_loopback(urlsplit(endpoint).hostname):
+            return ""
+    except ValueError:  # no address at all
         return ""
 
     async def look() -> str:
         http = Http(endpoint, timeout=TRY)
         try:
             with anyio.fail_after(TRY):
-                return str(json.loads(await http.request("GET", "api/version"))["version"])[:40]
+                return str(loads(await http.request("GET", "api/version"))["version"])[:40]
         finally:
             await http.aclose()
 

@@ -124,7 +124,7 @@ def _json(path: Path, name: str) -> dict[str, Any]:
         found = json.loads((path / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise damaged(path, f"there is no {name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, f"{name} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise damaged(path, f"{name} is not what it should be")

@@ -63,9 +63,9 @@ class OpenVINOEngine(BatchedEngine):
                 hint=f"edgewright models quantize ALIAS --to {self.prefers}, if the architecture "
                 f"is one of {', '.join(_ARCHITECTURES)}.",
             )
+        chat = format_of(path, template)  # before a graph is made for nothing
         folder = graph_of(path, cache or home() / "openvino")
         loaded = PagedModel(folder, tokens=context * slots, threads=threads or cores())
-        chat = format_of(path, template)
         tokenizer = Tokenizer(folder, loaded.vocabulary, chat.stops)
         chat = chat.fitted(tokenizer.encode, path)
         batch = Batch(loaded, tokenizer.tokens, tokenizer.ends)

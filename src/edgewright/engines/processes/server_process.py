@@ -93,7 +93,7 @@ class ServerProcess:
     def healthy(self, timeout: float) -> bool:
         """Whether something on the port says that it is well."""
         limits = {"connect": timeout, "read": timeout, "write": timeout}
-        url = f"http://{in_url(self._served.host)}:{self._port}{self._served.health}"
+        url = f"http://{reached_at(self._served.host)}:{self._port}{self._served.health}"
         try:
             return httpcore.request("GET", url, extensions={"timeout": limits}).status == 200
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
@@ -154,6 +154,11 @@ def free_port(host: str) -> int:
 def in_url(host: str) -> str:
     """The host as URLs have it: an address of IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def reached_at(host: str) -> str:
+    """The host in a URL for this machine's own programs: what listens everywhere, by loopback."""
+    return in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104
 
 
 def _listen(host: str, port: int) -> socket.socket:

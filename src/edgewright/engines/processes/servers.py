@@ -13,12 +13,18 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from ...domain.errors import ConfigError, EngineError
+from ...models.disk import storage_errors
 from ...models.store import home
+
+A_LOOK: Final = 0.2  # seconds, at most, that those who look for servers hold a name
+LONGEST: Final = 60  # characters of a name, which files are called by
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +53,29 @@ class ServerRecord:
         part.replace(file)
 
 
+_RECORD: Final = TypeAdapter(ServerRecord)
+
+
 def claim(name: str) -> FileLock:
     """The name's lock, held; to be given back by `drop`. Raises ConfigError for a name that cannot
-    be a file's, EngineError when a running server has it."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"{name!r} cannot name a server.", hint="Use letters, digits and dashes.")
-    _folder().mkdir(parents=True, exist_ok=True)
+    be a file's, EngineError when a running server has it, StorageError and its kinds."""
+    if not name or name != Path(name).name or name.startswith(".") or len(name) > LONGEST:
+        raise ConfigError(
+            f"{name[: LONGEST + 1]!r} cannot name a server.",
+            hint=f"Use letters, digits and dashes, at most {LONGEST}.",
+        )
     lock = _lock(name)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        there = find(name)
-        by = f" by process {there.owner}" if there else ""
-        raise EngineError(
-            f"A server named {name} is already run{by}.",
-            hint="Choose another name, or stop it: edgewright engines vllm stop NAME",
-        ) from None
+    with storage_errors(f"the folder {_folder()}"):
+        _folder().mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=A_LOOK)
+        except Timeout:  # which is an OSError, too
+            there = find(name)
+            by = f" by process {there.owner}" if there else ""
+            raise EngineError(
+                f"A server named {name} is already run{by}.",
+                hint="Choose another name, or stop it: edgewright engines vllm stop NAME",
+            ) from None
     return lock
 
 
@@ -99,16 +112,18 @@ def sweep() -> list[str]:
 def end(pid: int, born: float) -> None:
     """kill -9 that process and all of its session, if it still is the one that was born then."""
     with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-        if psutil.Process(pid).create_time() == born:
+        if pid > 1 and psutil.Process(pid).create_time() == born:
             os.killpg(pid, signal.SIGKILL)
 
 
 def _records() -> Iterator[ServerRecord]:
     for file in sorted(_folder().glob("*.json")):
         try:
-            yield ServerRecord(**json.loads(file.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            record = _RECORD.validate_json(file.read_bytes())
+        except (OSError, ValueError):
             continue  # it went this moment, or another version wrote it
+        if record.name == file.stem:
+            yield record
 
 
 def _owned(name: str) -> bool:

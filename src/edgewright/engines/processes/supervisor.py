@@ -25,10 +25,12 @@ from ...domain.errors import (
     EngineError,
     EngineTimeoutError,
     EngineUnavailableError,
+    StorageError,
 )
+from ...models.disk import storage_errors
 from ...models.store import home
 from . import servers
-from .server_process import Fell, Served, ServerProcess, free_port, in_url, is_free, last_lines
+from .server_process import Fell, Served, ServerProcess, free_port, is_free, last_lines, reached_at
 
 State = Literal["stopped", "starting", "ready", "waiting", "failed"]
 Happening = Literal["start", "healthy", "fell", "gave_up", "stopped"]
@@ -81,8 +83,9 @@ class Supervisor:
 
     @property
     def address(self) -> str:
-        """http://host:port; another one after a restart if the port was taken meanwhile."""
-        return f"http://{in_url(self.served.host)}:{self.port}"
+        """http://host:port, as programs of this machine reach it; another one after a restart if
+        the port was taken meanwhile."""
+        return f"http://{reached_at(self.served.host)}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -93,7 +96,8 @@ class Supervisor:
     def start(self) -> None:
         """Returns when the server is healthy. Raises EngineUnavailableError when it ends before,
         with its last words, or is stopped, EngineTimeoutError when it takes too long, EngineError
-        when one of that name runs already, ConfigError for a host that is not this machine."""
+        when one of that name runs already, ConfigError for a host that is not this machine,
+        StorageError and its kinds."""
         if os.name != "posix":
             raise EngineUnavailableError(
                 "Server processes can be run on Linux and macOS only.",
@@ -102,7 +106,12 @@ class Supervisor:
         is_free(self.served.host, 0)  # for its ConfigError
         servers.sweep()
         self._lock = servers.claim(self.served.name)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with storage_errors(f"the folder {self.log.parent}"):
+                self.log.parent.mkdir(parents=True, exist_ok=True)
+        except StorageError:
+            self.stop()
+            raise
         self.starts = 0
         self._stopping, self._error, self._ever_ready = False, None, False
         self._thread = threading.Thread(target=self._run, name=self.served.name, daemon=True)

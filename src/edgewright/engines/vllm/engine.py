@@ -48,6 +48,7 @@ class VllmEngine:
 
     name = "vllm"
     formats: ClassVar[tuple[str, ...]] = ("hf",)
+    key_in: ClassVar[str] = "VLLM_API_KEY"  # the environment variable that vLLM itself reads
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class VllmEngine:
         """The engine for `setup`: a server of ours for the folder `setup.path`, ready; else the one
         at `setup.endpoint`, or where one usually listens. Its key is VLLM_API_KEY where none is
         given. Raises EngineError and its kinds, ModelFileError, ConfigError."""
-        key = setup.api_key or os.environ.get("VLLM_API_KEY", "")
+        key = setup.api_key or os.environ.get(cls.key_in, "")
         if setup.path is not None:
             check_folder(str(setup.path))
             start = launch(
@@ -101,7 +102,7 @@ class VllmEngine:
                     f"structured-outputs-config={GUIDANCE}",
                 ],
             )
-            env = {"VLLM_API_KEY": key} if key else {}
+            env = {cls.key_in: key} if key else {}
             server = Supervisor(
                 serving(start, env=env, own_name=f"vllm-{os.getpid()}-{next(_opened)}")
             )
@@ -163,7 +164,9 @@ class VllmEngine:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         body = {"model": self.model, **conversation(messages)}
-        return int((await self._api.post("../tokenize", body))["count"])
+        answer = await self._api.post("../tokenize", body)
+        with self._api._reading(answer):
+            return int(answer["count"])
 
     async def figures(self) -> Figures:
         """What the server tells of itself. Raises EngineError."""

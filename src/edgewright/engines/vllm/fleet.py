@@ -10,12 +10,15 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
+
 from ...domain.engine import Chunk, Request
 from ...domain.errors import EngineError, EngineUnavailableError
 from ...domain.setup import Setup
 from .engine import VllmEngine
 
 FRESH: Final = 0.5  # seconds that what a server told of its load is believed
+WITHIN: Final = 3.0  # seconds in which it has to tell, or it is down
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class VllmFleet:
         self._sent: Counter[str] = Counter()  # requests of ours that are not answered yet
         self._told: dict[str, float] = {}  # others' requests, running and waiting
         self._asked = 0.0
+        self._asking = anyio.Lock()
 
     @classmethod
     def open(cls, setups: Mapping[str, Setup]) -> VllmFleet:
@@ -54,10 +58,12 @@ class VllmFleet:
     async def load(self) -> dict[str, float]:
         """How many requests each server has, running and waiting; without those that are down.
         It is asked for anew when the last answer is older than half a second."""
-        if time.monotonic() - self._asked > FRESH:
-            self._asked = time.monotonic()
-            told = await asyncio.gather(*map(self._ask, self.engines))
-            self._told = {n: many for n, many in zip(self.engines, told, strict=True) if many >= 0}
+        async with self._asking:  # who comes meanwhile waits for the same answer
+            if time.monotonic() - self._asked > FRESH:
+                told = await asyncio.gather(*map(self._ask, self.engines))
+                named = zip(self.engines, told, strict=True)
+                self._told = {name: many for name, many in named if many >= 0}
+                self._asked = time.monotonic()
         return {name: others + self._sent[name] for name, others in self._told.items()}
 
     async def choose(self, *names: str) -> str:
@@ -114,7 +120,8 @@ class VllmFleet:
     async def _ask(self, name: str) -> float:
         """The requests at the server that are not ours; -1 when it does not tell."""
         try:
-            figures = await self.engines[name].figures()
-        except EngineError:
+            with anyio.fail_after(WITHIN):
+                figures = await self.engines[name].figures()
+        except (EngineError, TimeoutError):
             return -1
         return max(0, figures.running + figures.waiting - self._sent[name])

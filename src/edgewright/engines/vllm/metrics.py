@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def parse(text: str) -> Figures:
             value = float(sample["value"])
         except ValueError:
             continue
-        if value != value:  # NaN
+        if not math.isfinite(value):
             continue
         name = sample["name"].removeprefix("vllm:")
         total[name] += value

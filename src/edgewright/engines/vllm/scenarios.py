@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -74,6 +75,7 @@ DRAFTS: Final[Mapping[str, str]] = MappingProxyType(
 _ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "api-key": "Set VLLM_API_KEY in the environment: here everybody could read it.",
+        "hf-token": "Set HF_TOKEN in the environment: here everybody could read it.",
         "model": "It is the command's argument.",
         "host": "Use --host.",
         "port": "Use --port.",
@@ -138,10 +140,11 @@ class Launch:
 
     def container(self, port: int, program: str = "docker", image: str = IMAGE) -> list[str]:
         """The command line that runs it in a container, on the same port of this machine. `program`
-        is docker or podman; a model in a folder is mounted, and so is its draft."""
+        is docker or podman; a model in a folder is mounted, and so is its draft. Raises ConfigError
+        for a folder that cannot be, and a host that is no address."""
         gpus = ["--device", "nvidia.com/gpu=all"] if program == "podman" else ["--gpus", "all"]
         line = [program, "run", "--rm", "--ipc=host", *gpus]
-        line += ["-p", f"{in_url(self.host)}:{port}:8000"]
+        line += ["-p", f"{in_url(_published(self.host))}:{port}:8000"]
         for name, value in QUIET.items():
             line += ["-e", f"{name}={value}"]
         for name in SECRETS:  # their values come from the environment that this is run in
@@ -159,12 +162,12 @@ class Launch:
         return [*line, *inside._arguments(model, "0.0.0.0", 8000)]  # noqa: S104 - in the container
 
     def _arguments(self, model: str, host: str, port: int) -> list[str]:
-        line = ["--model", model, "--host", host, "--port", str(port)]
+        line = [*_said("model", model), *_said("host", host), "--port", str(port)]
         for name, value in self.options.items():
             if value is True or value is False:
                 line.append(f"--{'' if value else 'no-'}{name}")
             else:
-                line += [f"--{name}", _text(value)]
+                line += _said(name, _text(value))
         return line
 
 
@@ -247,8 +250,30 @@ def _mounted(model: str, below: str) -> tuple[str, str]:
     folder = Path(model).expanduser()
     if not folder.is_dir():
         return model, "edgewright-models:/root/.cache/huggingface"
-    inside = f"{below}/{folder.resolve().name}"
-    return inside, f"{folder.resolve()}:{inside}:ro"
+    folder = folder.resolve()
+    if ":" in str(folder):
+        raise ConfigError(
+            f"A container cannot be given {folder}: it has a colon in its name.",
+            hint="Rename the folder.",
+        )
+    inside = f"{below}/{folder.name}"
+    return inside, f"{folder}:{inside}:ro"
+
+
+def _published(host: str) -> str:
+    """The address at which a container's port is published; a name is none."""
+    try:
+        return str(ip_address(LOOPBACK if host == "localhost" else host))
+    except ValueError:
+        raise ConfigError(
+            f"A container's port cannot be published at {host!r}.",
+            hint="Use an address: --host 127.0.0.1, or 0.0.0.0 for others to reach it.",
+        ) from None
+
+
+def _said(option: str, value: str) -> list[str]:
+    """The option as arguments; a value that looks like an option is not to be taken for one."""
+    return [f"--{option}={value}"] if value.startswith("-") else [f"--{option}", value]
 
 
 def _text(value: Value) -> str:

