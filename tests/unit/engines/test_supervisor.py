@@ -449,6 +449,7 @@ def test_what_a_killed_owner_left_behind_is_swept_up(
     assert [record.pid for record in servers.running()] == [pid]
     assert servers.sweep() == []  # its owner lives
     owner.process.send_signal(signal.SIGSTOP)  # or it would see its leash go
+    until(lambda: psutil.Process(owner.process.pid).status() == psutil.STATUS_STOPPED)
     psutil.Process(pid).parent().kill()  # type: ignore[union-attr]
     owner.kill()
     time.sleep(0.2)
