@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import json, time
+import gc, json, time
+gc.disable()  # what nobody has goes at once, not when the collector comes round
 from edgewright import Agent, Config, ResourceConfig, set_resources
 from edgewright.runtime import models
 

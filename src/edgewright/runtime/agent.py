@@ -74,9 +74,16 @@ class Agent(BaseAgent):
         more = [source_for(fallback, in_line=True) for fallback in config.fallbacks]
         self._sources = [self._source, *more]
         self._line = Line(self._sources, time.monotonic)
+        own = weakref.WeakMethod(self._supply_for)  # an agent that nobody has goes at once
+
+        def supply(text: str, emit: Emit) -> contextlib.AbstractAsyncContextManager[Supply]:
+            method = own()
+            assert method is not None, "its turn has it"
+            return method(text, emit)
+
         super().__init__(
             config,
-            supply=self._supply_for,
+            supply=supply,
             sessions=default_sessions,
             profile=lambda model: profile or profile_for(model),
             retriever=_retriever_here,
