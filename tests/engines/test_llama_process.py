@@ -86,5 +86,5 @@ def test_a_file_that_cannot_be_loaded_is_told_with_the_processs_last_words(tmp_p
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF but no more")
     with pytest.raises(EngineUnavailableError, match=r"broken\.gguf") as caught:
-        LlamaServerEngine(broken)
+        LlamaServerEngine(broken, template="chatml")
     assert "exit status 1" in str(caught.value)
