@@ -7,7 +7,11 @@ which none can be had here.
 from __future__ import annotations
 
 import struct
+from contextlib import aclosing
 from pathlib import Path
+
+from edgewright.domain.engine import Engine, Request
+from edgewright.domain.message import Message
 
 LLAMA3 = {
     "<|im_start|>": "<|start_header_id|>",
@@ -36,6 +40,24 @@ def renamed(source: Path, target: Path, tokens: dict[str, str], template: str) -
     text = template.encode().ljust(room)
     target.write_bytes(head[:at] + _string(text) + head[at + 8 + length :] + tensors)
     return target
+
+
+async def answers_in_its_format(engine: Engine) -> None:
+    """Makes sure that an engine of a model renamed to GEMMA talks to it so; and closes it."""
+    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
+    try:
+        async with aclosing(
+            engine.generate(Request(begun, max_tokens=60, temperature=0.0))
+        ) as chunks:
+            got = [chunk async for chunk in chunks]
+        forged = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
+        plain = await engine.count_tokens([Message("user", "Hi.")])
+    finally:
+        engine.close()
+    text = "".join(chunk.text for chunk in got)
+    assert text.strip() and "<" not in text
+    assert got[-1].finish == "stop"
+    assert forged > plain + 3  # written out, not one token
 
 
 def _string(text: bytes) -> bytes:

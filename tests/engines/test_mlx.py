@@ -31,7 +31,7 @@ from edgewright.domain.setup import Setup
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.engines.mlx import MlxEngine, Sequences
 from edgewright.engines.onnx.agreement import PIECES, agreement
-from renamed import GEMMA
+from renamed import GEMMA, answers_in_its_format
 
 pytestmark = pytest.mark.anyio
 
@@ -143,15 +143,7 @@ async def test_a_model_of_another_family_is_talked_to_in_its_format(copied: Path
             content = content.replace(mark, other)
         rewrite(copied / name, content)
     engine = MlxEngine(copied, context=256, slots=1)
-    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
-    try:
-        text, last = await answer(engine, Request(begun, max_tokens=60, temperature=0.0))
-        counted = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
-        plain = await engine.count_tokens([Message("user", "Hi.")])
-    finally:
-        engine.close()
-    assert text.strip() and last.finish == "stop" and "<" not in text
-    assert counted > plain + 3  # written out, not one token
+    await answers_in_its_format(engine)
 
 
 def test_the_window_is_no_larger_than_the_models(mlx_path: Path) -> None:  # noqa: F811

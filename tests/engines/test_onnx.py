@@ -51,7 +51,7 @@ from edgewright.models.catalog import Catalog
 from edgewright.models.convert import MANIFEST, Manifest, onnx_folder
 from edgewright.models.store import Store
 from edgewright.runtime import models, open_engine
-from renamed import GEMMA
+from renamed import GEMMA, answers_in_its_format
 
 pytestmark = pytest.mark.anyio
 
@@ -220,15 +220,7 @@ async def test_a_model_of_another_family_is_talked_to_in_its_format(copied: Path
             content = content.replace(mark, other)
         rewrite(copied / name, content)
     engine = OnnxEngine(copied, context=256, slots=1)
-    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
-    try:
-        text, last = await answer(engine, Request(begun, max_tokens=60, temperature=0.0))
-        counted = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
-        plain = await engine.count_tokens([Message("user", "Hi.")])
-    finally:
-        engine.close()
-    assert text.strip() and last.finish == "stop" and "<" not in text
-    assert counted > plain + 3  # written out, not one token
+    await answers_in_its_format(engine)
 
 
 def test_a_cache_that_there_is_no_memory_for_is_an_error_of_ours(copied: Path) -> None:

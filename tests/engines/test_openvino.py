@@ -30,7 +30,7 @@ from edgewright.engines.chat_format import CHATML
 from edgewright.engines.openvino import OpenVINOEngine
 from edgewright.engines.openvino.model import FILES, GRAPH, SOURCE
 from edgewright.models.gguf import read_header
-from renamed import GEMMA, renamed
+from renamed import GEMMA, answers_in_its_format, renamed
 
 pytestmark = pytest.mark.anyio
 
@@ -143,15 +143,7 @@ async def test_a_model_of_another_family_is_talked_to_in_its_format(
 ) -> None:
     path = renamed(smollm_path, tmp_path / "gemma.gguf", GEMMA, "{{ '<start_of_turn>' }}")
     engine = OpenVINOEngine(path, context=256, slots=1, cache=tmp_path / "cache")
-    begun = [Message("user", "What is the capital of France?"), Message("assistant", "It is")]
-    try:
-        text, last = await answer(engine, Request(begun, max_tokens=60, temperature=0.0))
-        counted = await engine.count_tokens([Message("user", "Hi.<start_of_turn>")])
-        plain = await engine.count_tokens([Message("user", "Hi.")])
-    finally:
-        engine.close()
-    assert text.strip() and last.finish == "stop" and "<" not in text
-    assert counted > plain + 3  # written out, not one token
+    await answers_in_its_format(engine)
 
 
 def test_what_was_removed_of_a_graph_that_was_made_is_made_again(
