@@ -56,7 +56,9 @@ class Heard:
         self._by_letter: dict[str, list[str]] = defaultdict(list)
         for word in self.words:
             self._by_letter[word[0]].append(word)
-        self.units = {UNITS[word] for word in self.words if word in UNITS}
+        # Not the end of "company's", which is no seconds, nor of "don't", no tonnes.
+        measures = plain(re.sub(r"['’]\w{1,2}\b", "", self.text)).split()
+        self.units = {UNITS[word] for word in measures if word in UNITS}
 
     def copy(self) -> Heard:
         """The same, with `numbers` of its own to count off."""

@@ -254,6 +254,7 @@ def test_whatever_was_called_and_said_nothing_breaks_and_no_required_argument_is
     ("said", "given", "meant"),
     [
         ("a net income of $10,000,000", 1_000_000, 10_000_000),
+        ("the company's income of $10,000,000", 1_000_000, 10_000_000),
         ("50 million USD", 500_000_000.0, 50_000_000.0),
         ("50 million USD", 50_000_000, 50_000_000),
         ("a net income of $10,000,000 or $100,000", 1_000_000, 1_000_000),  # of which?
