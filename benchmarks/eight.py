@@ -32,7 +32,7 @@ def ours(engine: str, where: str, model: str) -> Together:
     atexit.register(opened.close)
 
     async def answer(messages: Conversation, tokens: int) -> int:
-        said = [Message(role, content) for role, content in messages]  # type: ignore[arg-type]
+        said = [Message(role, content) for role, content in messages]
         usage = Usage()
         async for chunk in opened.generate(Request(said, max_tokens=tokens)):
             usage = chunk.usage or usage
@@ -154,9 +154,9 @@ OWN: dict[str, Callable[..., Together]] = {
 def prompt(messages: Conversation) -> str:
     """As ours writes it."""
     from edgewright.domain.message import Message
-    from edgewright.engines.chatml import chatml
+    from edgewright.engines.chat_format import CHATML
 
-    return chatml([Message(role, content) for role, content in messages])  # type: ignore[arg-type]
+    return CHATML.prompt([Message(role, content) for role, content in messages])
 
 
 def about(place: str) -> Conversation:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-Conversation = list[tuple[str, str]]  # role, content
+Conversation = list[tuple[Any, str]]  # role, content
 
 CONTEXT = 4096
 SLOTS = 8
@@ -55,7 +55,7 @@ def edgewright(path: str, slots: int) -> Chat:
     atexit.register(engine.close)
 
     async def chat(messages: Conversation, tokens: int) -> Answer:
-        said = [Message(role, content) for role, content in messages]  # type: ignore[arg-type]
+        said = [Message(role, content) for role, content in messages]
         start = time.perf_counter()
         parts, usage = [], Usage()
         async for chunk in engine.generate(Request(messages=said, max_tokens=tokens)):

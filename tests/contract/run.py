@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.contract import table
@@ -34,7 +35,7 @@ class Failed(Exception):
     """A step did not end well, or in time."""
 
 
-def step(what: str, command: list[str | Path], seconds: float, **env: str) -> None:
+def step(what: str, command: Sequence[object], seconds: float, **env: str) -> None:
     """Runs it with all that it starts. Raises Failed."""
     print(f"== {what}", flush=True)
     began = time.monotonic()
