@@ -9,7 +9,7 @@ demo: $(OK)
 	@$(PY) -m apps.customer_service.demo
 
 test: $(OK) models
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 test-slow: $(OK) models
 	$(PY) -m pytest -m slow
