@@ -14,6 +14,7 @@ from .dates import as_described, read_date
 from .heard import Heard
 from .nearest import plain
 from .support import levels_of_items, means_several, supports, topic_is_said
+from .swaps import unswapped
 
 _FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")  # of a date, in a description
 # What is given in percent or as a share: not what a function returns, nor a rate of something else.
@@ -51,6 +52,11 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
     heard = Heard(said)
     kept: dict[str, Any] = {}
     repairs: list[Repair] = []
+    sorted_out = unswapped(arguments, heard.said)
+    for name, value in arguments.items():
+        if sorted_out[name] != value:
+            repairs.append(Repair(name, value, sorted_out[name], "it had another one's number"))
+    arguments = sorted_out
     for name, value in arguments.items():
         others = [other for key, other in arguments.items() if key != name]
         told = _recounted(_stated(value, name, tool, heard), others, heard)
@@ -72,12 +78,21 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
             repairs.append(Repair(name, kept.pop(name), None, NOT_SAID))
     for name, value in kept.items():  # now, for what was said is not in that form
         described = str(properties.get(name, {}).get("description", ""))
-        written = as_described(value, described) if isinstance(value, str) else None
+        written = _in_form(value, described) if isinstance(value, str) else None
         if written and written != value:
             repairs.append(Repair(name, value, written, "the form that its description gives"))
             kept[name] = written
     stated = frozenset(name for name, level in levels.items() if level == "stated")
     return Grounded(kept, tuple(repairs), tuple(missing), stated)
+
+
+def _in_form(text: str, description: str) -> str | None:
+    """The date, or the town that the description has as its example with a code behind it, in that
+    form: "Chicago, IL". None for what is neither."""
+    if not re.fullmatch(r"[A-Z][^,]{1,40}", text):
+        return as_described(text, description)
+    towns = {*re.findall(rf"(?<!\w){re.escape(text)}, ?[A-Z]{{2}}\b", description)}
+    return towns.pop() if len(towns) == 1 else as_described(text, description)
 
 
 def _stated(value: Any, name: str, tool: ToolSpec, heard: Heard) -> Any:

@@ -43,7 +43,7 @@ class Heard:
     def __init__(self, said: str) -> None:
         if len(said) > MAX:
             said = f"{said[: MAX // 2]} {said[-MAX // 2 :]}"
-        self._said = said
+        self.said = said
         self.text = said.lower()
         self.plain = plain(self.text)
         self.words = frozenset(self.plain.split())
@@ -71,7 +71,7 @@ class Heard:
         model does not know what day it is."""
         if day is None or self.dates:
             return ""
-        found = _DAY.search(self._said)
+        found = _DAY.search(self.said)
         return found.group(0) if found else ""
 
     def has(self, word: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 MOST = 6
+MOST_SENTENCES = 4
+_SENTENCE = re.compile(r"(?<=[.?!;。？！])[\"'”’]?\s+")
 _BETWEEN = re.compile(
     r"(?<=[.?!;。？！])\s+"  # sentences
     r"|,?\s+and\s+(?=then\b|also\b|after\b)"
@@ -20,3 +22,11 @@ def parts(request: str) -> list[str]:
     found = [part.strip(" ,") for part in _BETWEEN.split(request)]
     found = [part for part in found if len(part.split()) > 2]
     return found if 1 < len(found) <= MOST else [request]
+
+
+def sentences(request: str) -> list[str]:
+    """The request's last sentences, in order, for what is asked stands at the end as a rule; none
+    where it is all one."""
+    found = [sentence.strip(" \"'“”‘’") for sentence in _SENTENCE.split(request)]
+    found = [sentence for sentence in found if len(sentence.split()) > 2]
+    return found[-MOST_SENTENCES:] if len(found) > 1 else []

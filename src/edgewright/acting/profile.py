@@ -19,6 +19,7 @@ Part = Literal[
     "content",  # calibrating by a function without content
     "kind",  # scoring whether the request is a task
     "names",  # counting words of a tool's name that the request has
+    "sentences",  # scoring the sentences of a request, where the whole does not score enough
     "parts",  # looking at the parts of a request, where there are several tools
     "examples",  # worked examples before the call
     "more",  # asking whether one more call is needed
@@ -39,8 +40,9 @@ class Profile(BaseModel):
     each with its weight: the share of its `named` words in the request; the odds that its call
     `begins`, given all of it to read; how much the request sounds like a task (`kind`, counted up
     to `most_kind`); less the odds for a function without `content`, which calibrate the request.
-    It may be called from `first` on, and no further than `margin` behind the best. `more` are the
-    odds from which there is one more call, `other` those for one of another tool.
+    It may be called from `first` on, or where one sentence of the request scores `sentence`, and
+    no further than `margin` behind the best. `more` are the odds from which there is one more
+    call, `other` those for one of another tool.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +57,7 @@ class Profile(BaseModel):
     most_kind: float = 2.3
     content: float = 0.8
     first: float = 1.3
+    sentence: float = 1.5
     margin: float = 0.3
     more: float = 0.0
     other: float = 2.0

@@ -21,7 +21,7 @@ from .conversation import Conversation
 from .coordination import crossed
 from .grounding import grounded
 from .model import ABSENT, Model, asking
-from .parts import parts
+from .parts import parts, sentences
 from .profile import Part, Profile
 from .prompts import call_opening, call_prompt
 from .relevance import (
@@ -124,10 +124,26 @@ class Steps:
             begins.sort(key=itemgetter(0), reverse=True)
             return [tool for odds, tool in begins if odds >= profile.other]
         near.sort(key=itemgetter(0), reverse=True)
-        score = near[0][0] + await self._bias(talk.request)
+        right = await self._score(near[0][1], talk) >= profile.first
+        return [tool for _, tool in near] if right or await self._aside(talk, near[0][1]) else []
+
+    async def _aside(self, talk: Conversation, tool: ToolSpec) -> bool:
+        """Whether one sentence of the request, by itself, is enough to call the tool: in a long
+        story, what is asked for scores less than it does alone."""
+        if "sentences" in self._without:
+            return False
+        for sentence in reversed(sentences(talk.request)):
+            part = replace(talk, request=sentence)
+            if await self._score(tool, part) >= self._profile.sentence:
+                return True
+        return False
+
+    async def _score(self, tool: ToolSpec, talk: Conversation) -> float:
+        """The score that decides whether the tool is called first: see Profile."""
+        score = await self._fit(tool, talk.request) + await self._bias(talk.request)
         if "begins" not in self._without:
-            score += profile.begins * await self._begins(near[0][1], talk, ())
-        return [tool for _, tool in near] if score >= profile.first else []
+            score += self._profile.begins * await self._begins(tool, talk, ())
+        return score
 
     async def _fit(self, tool: ToolSpec, request: str) -> float:
         """How right the tool is for the request: the log-odds of yes, in nats, and more when the

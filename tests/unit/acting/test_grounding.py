@@ -307,3 +307,22 @@ def test_a_date_is_written_as_its_description_says(
         found = grounded({"day": given}, tool, said)
         assert found.arguments == {"day": meant}
         assert found.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("city", "described", "after"),
+    [
+        ("Chicago", "The city and state, e.g. Chicago, IL.", "Chicago, IL"),
+        ("Chicago", "The city and state, e.g. Boston, MA", "Chicago"),
+        ("Paris", "Such as Paris, TX or Paris, KY", "Paris"),
+        ("Chicago", "The city, such as Chicago, Boston", "Chicago"),
+        ("Chicago, IL", "The city and state, e.g. Chicago, IL.", "Chicago, IL"),
+        ("(C", "e.g. (C, IL", "(C"),
+    ],
+)
+def test_a_town_is_written_as_the_description_writes_it(
+    city: str, described: str, after: str
+) -> None:
+    parameters = {"type": "object", "properties": {"city": {"description": described}}}
+    tool = ToolSpec("find_lawyer", "Find a lawyer.", {**parameters, "required": ["city"]})
+    assert grounded({"city": city}, tool, f"A lawyer in {city}.").arguments == {"city": after}

@@ -11,6 +11,7 @@ from shop import ORDER, TICKET
 
 from edgewright.acting import Action, Actor, Part, Profile, python_calls
 from edgewright.acting.grounding import NOT_SAID
+from edgewright.acting.parts import sentences
 from edgewright.acting.steps import MOST_ASKED, MOST_CALLS
 from edgewright.domain.engine import Chunk, Request, TokenLogprob
 from edgewright.domain.errors import EngineResponseError
@@ -159,6 +160,42 @@ async def test_what_the_whole_request_lacks_too_is_asked_for() -> None:
     action = await act(engine, [SYSTEM, user(LOOK_AND_OPEN)])
     assert (action.calls, action.reply) == ((), "")
     assert "id (its number)" in action.question
+
+
+STORY = 'Ann came in. "She bought shoes last week!" Where is her order 7 now?'
+IN_THE_LAST = {
+    "order.\nRequest: Where": YES,
+    "Function:": NO,
+    "def order": YES,
+    "order(id=": NO,
+}
+
+
+async def test_what_a_story_ends_with_is_enough_for_a_call() -> None:
+    engine = OddsEngine(IN_THE_LAST, ['order(id="7")\n'])
+    action = await act(engine, [SYSTEM, user(STORY)], [ORDER])
+    assert made(action) == [("order", {"id": "7"})]
+    (call,) = engine.held  # which is made from all of it
+    assert "Ann came in." in call.messages[-1].content
+
+
+async def test_a_story_without_a_task_in_it_is_only_talk() -> None:
+    action = await act(OddsEngine({"Function:": NO}, ["I see."]), [SYSTEM, user(STORY)], [ORDER])
+    assert (action.calls, action.reply) == ((), "I see.")
+
+
+@pytest.mark.parametrize(
+    ("request_", "found"),
+    [
+        (STORY, ["Ann came in.", "She bought shoes last week!", "Where is her order 7 now?"]),
+        ("Where is order 7 now?", []),
+        ("Hello! Where is order 7 now?", []),  # what is left is nearly all of it
+        ("I am 1. I am 2. I am 3. I am 4. I am 5.", [f"I am {n}." for n in (2, 3, 4, 5)]),
+        ("", []),
+    ],
+)
+def test_the_sentences_of_a_request(request_: str, found: list[str]) -> None:
+    assert sentences(request_) == found
 
 
 SALES = ToolSpec(
@@ -456,6 +493,7 @@ class Case(NamedTuple):
 CASES: dict[Part, Case] = {
     "names": Case(odds={**ONE, "Function: order": 0.0}, profile=NAMES),
     "content": Case(odds={**ONE, "Function: calculate": YES}, profile=CONTENT),
+    "sentences": Case(STORY, IN_THE_LAST, ('order(id="7")\n', "I see."), tools=[ORDER]),
     "parts": Case(LOOK_AND_OPEN, EACH_ITS_PART, ('order(id="7")\n', 'ticket(text="late")\n')),
     "crossing": Case(ALL_SALES, EACH, TWO_SALES, tools=[SALES]),
 }
