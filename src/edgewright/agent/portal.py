@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from ..domain.ending import at_exit
+from ..domain.errors import EngineUnavailableError
 
 T = TypeVar("T")
 
 _lock = threading.Lock()
 _portal: BlockingPortal | None = None
+_forked = False  # from a process that has one: its threads, and the models' own, are not here
 
 
 def portal() -> BlockingPortal:
     """An event loop in a background thread, started on first use and kept, so that connections
-    outlive a call. Works from threads and from inside a running loop (a notebook) alike."""
+    outlive a call. Works from threads and from inside a running loop (a notebook) alike.
+
+    Raises EngineUnavailableError in a fork of a process that has one: there it would hang."""
+    if _forked:
+        raise EngineUnavailableError(
+            "This process was forked from one in which an agent had run, and has none of the "
+            "threads that the agent and its model need.",
+            hint="Start it fresh: multiprocessing.get_context('spawn'), or use agents only after "
+            "the fork (gunicorn: without --preload).",
+        )
     if _portal is None:
         # In a thread of its own, because Ctrl-C reaches the main thread only: it would leave
-        # the start half done, and anyio waiting for good.
+        # the start half done.
         starting = threading.Thread(target=_start)
         starting.start()
         starting.join()
@@ -30,13 +44,44 @@ def portal() -> BlockingPortal:
 
 
 def _start() -> None:
+    # Not by anyio's start_blocking_portal: what that returns ends the portal, and waits for it,
+    # when it is collected, which in a fork without the portal's thread is a wait for ever.
     global _portal
     with _lock:
         if _portal is None:
-            context: AbstractContextManager[BlockingPortal] = start_blocking_portal()
-            _portal = context.__enter__()
-            # With an exception, so that a turn still running is cancelled and not waited for.
-            atexit.register(context.__exit__, SystemExit, SystemExit(), None)
+            began: Future[BlockingPortal] = Future()
+            thread = threading.Thread(target=_serve, args=(began,), name="edgewright", daemon=True)
+            thread.start()
+            _portal = began.result()
+            at_exit(lambda: _stop(thread))
+
+
+def _serve(began: Future[BlockingPortal]) -> None:
+    async def run() -> None:
+        async with BlockingPortal() as portal:
+            began.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(run)
+    except BaseException as error:
+        if not began.done():
+            began.set_exception(error)
+
+
+def _stop(thread: threading.Thread) -> None:
+    if _portal is not None and thread.is_alive():
+        _portal.call(_portal.stop, True)  # a turn still running is cancelled and not waited for
+    thread.join()
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = _forked or _portal is not None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Background(Generic[T]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import time
 from functools import cache, lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..acting import Profile
+from ..domain.ending import at_exit
 from ..domain.errors import ConfigError
 from ..residency.adapters import Adapters
 from ..residency.power import PowerWatch
@@ -27,7 +27,7 @@ adapters = Adapters()  # of agents
 def models() -> Residency:
     """The models in this process's memory."""
     residency = Residency()
-    atexit.register(residency.close)
+    at_exit(residency.close)
     return residency
 
 

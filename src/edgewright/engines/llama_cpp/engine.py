@@ -8,6 +8,7 @@ tokenizer and template are reachable too. See docs/decisions/002.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import secrets
@@ -19,6 +20,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from ...domain.engine import GUIDED, Chunk, Request, Usage, refuse_undeclared
 from ...domain.errors import ConfigError, EngineError
@@ -39,6 +41,7 @@ from .warm import Computed, Prefix, Warm
 MAX_SOCKET_PATH = 103  # bytes; what macOS allows, Linux allows four more
 
 _log = logging.getLogger(__name__)
+_open: WeakSet[LlamaCppEngine] = WeakSet()
 
 
 class LlamaCppEngine:
@@ -97,7 +100,8 @@ class LlamaCppEngine:
         key = secrets.token_urlsafe(16)
         llama.sweep()
         # For this user only, and named so that it can be told from what a killed process left.
-        self._folder = Path(tempfile.mkdtemp(prefix=f"edgewright-{os.getpid()}-"))
+        self._owner = os.getpid()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"edgewright-{self._owner}-"))
         try:
             params = llama.parameters(
                 path,
@@ -120,6 +124,7 @@ class LlamaCppEngine:
             if hasattr(socket, "AF_UNIX") and len(os.fsencode(path_to_socket)) <= MAX_SOCKET_PATH:
                 params.hostnames = [path_to_socket]
             self._server: Any = llama.load(params)
+            _open.add(self)
             llama.wait_until_serving(str(self._server.listening_address), key)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -235,7 +240,8 @@ class LlamaCppEngine:
         if self._server is not None:
             self._server = None
             give_memory_back()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if os.getpid() == self._owner:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _Prefill:
@@ -290,6 +296,19 @@ def _identity(path: Path) -> list[object]:
     """What changes when the file does."""
     about = path.stat()
     return [str(path.resolve()), about.st_size, about.st_mtime_ns]
+
+
+def _after_fork() -> None:
+    """Keeps what has threads, which are not in a fork: it would crash when it ended that, or wait
+    for ever. The servers for good; the library's log by leaving before its turn at the exit."""
+    for engine in _open:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine._server))
+    if _open and hasattr(c := ctypes.CDLL(None), "on_exit"):  # glibc has it
+        c.on_exit(c._exit, None)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Completions(ChatCompletions):

@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 from filelock import FileLock
 
+from ...domain.ending import at_exit
 from ...domain.engine import Chunk
 from ...domain.errors import (
     ContextOverflowError,
@@ -80,6 +81,7 @@ class Supervisor:
         self._process: ServerProcess | None = None
         self._thread: threading.Thread | None = None
         self._lock: FileLock | None = None
+        self._at_exit = self.stop
 
     @property
     def address(self) -> str:
@@ -115,7 +117,7 @@ class Supervisor:
         self.starts = 0
         self._stopping, self._error, self._ever_ready = False, None, False
         self._thread = threading.Thread(target=self._run, name=self.served.name, daemon=True)
-        atexit.register(self.stop)
+        self._at_exit = at_exit(self.stop)
         try:
             self._thread.start()
             with self._changed:
@@ -141,7 +143,7 @@ class Supervisor:
         lock, self._lock = self._lock, None
         if lock is not None:
             servers.drop(lock)
-        atexit.unregister(self.stop)
+        atexit.unregister(self._at_exit)
 
     # What requests ask
 
