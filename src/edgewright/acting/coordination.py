@@ -1,4 +1,5 @@
-"""What "A and B in 2018 and 2020" asks for: each with each, where a small model gives two pairs."""
+"""What several calls of one tool are together: "A and B in 2018 and 2020" asks for each with each,
+where a small model gives two pairs; and what is asked for once is one call."""
 
 from __future__ import annotations
 
@@ -9,6 +10,10 @@ from typing import Any
 from .nearest import plain
 
 MOST = 12  # calls that may come of it
+_TWICE = re.compile(
+    r"\b(?:again|also|another|both|each|first(?:ly)?|once more|repeat|same|second(?:ly)?|then|twice"
+    r"|two|with and without|without)\b"
+)
 
 
 def crossed(calls: Sequence[dict[str, Any]], said: str) -> list[dict[str, Any]]:
@@ -34,6 +39,20 @@ def crossed(calls: Sequence[dict[str, Any]], said: str) -> list[dict[str, Any]]:
         if len(every) <= MOST:
             made += [call for call in every if call not in made]
     return made
+
+
+def completed(calls: Sequence[dict[str, Any]], said: str) -> int | None:
+    """Which of two calls is only a beginning of the other, if that is so: where nothing that was
+    said asks for two, it is the same call twice, and would be carried out twice."""
+    if len(calls) != 2 or _TWICE.search(plain(said)):
+        return None
+    one, other = calls
+    if len(one) == len(other) or not all(
+        one[key] == other[key] for key in one.keys() & other.keys()
+    ):
+        return None
+    shorter = int(len(other) < len(one))
+    return shorter if calls[shorter].keys() <= calls[1 - shorter].keys() else None
 
 
 def _listed(values: Sequence[Any], text: str) -> bool:

@@ -18,7 +18,7 @@ from ..domain.tool import ToolSpec
 from . import python_calls
 from .action import Action
 from .conversation import Conversation
-from .coordination import crossed
+from .coordination import completed, crossed
 from .grounding import grounded
 from .model import ABSENT, Model, asking
 from .parts import parts, sentences
@@ -87,6 +87,9 @@ class Steps:
                     repairs[found.call.id] = found.repairs
                 if "more" in self._without:
                     break
+            begun = completed([call.arguments for call in mine], talk.request)
+            if begun is not None and "crossing" not in self._without:
+                repairs.pop(mine.pop(begun).id, None)
             made += mine
             if "crossing" not in self._without:
                 every = crossed([call.arguments for call in mine], talk.request)

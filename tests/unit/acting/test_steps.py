@@ -256,6 +256,20 @@ async def test_a_further_call_that_adds_nothing_stated_is_not_made(second: str) 
     assert len(engine.held) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "count"), [("Where is order 7, with deep data?", 1), ("Order 7. Then it, deep.", 2)]
+)
+async def test_a_call_and_the_same_with_one_thing_more_are_one_unless_two_are_asked_for(
+    words: str, count: int
+) -> None:
+    deep = 'order(id="7", deep=true)\n'
+    action = await act(
+        OddsEngine(EACH, ['order(id="7")\n', deep, deep]), [SYSTEM, user(words)], [ORDER]
+    )
+    assert made(action)[-1] == ("order", {"id": "7", "deep": True})
+    assert len(action.calls) == count
+
+
 async def test_a_further_call_with_only_another_choice_is_not_made() -> None:
     choice = {"type": "string", "enum": ["low", "high"]}
     report = ToolSpec(
