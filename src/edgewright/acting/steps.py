@@ -136,6 +136,8 @@ class Steps:
         if "sentences" in self._without:
             return False
         for sentence in reversed(sentences(talk.request)):
+            if await self._kind(sentence) < 0:
+                continue  # no task: small talk takes one question for each, not four
             part = replace(talk, request=sentence)
             if await self._score(tool, part) >= self._profile.sentence:
                 return True
@@ -160,11 +162,13 @@ class Steps:
         """What is in the request, whatever the tool."""
         profile, bias = self._profile, 0.0
         if "kind" not in self._without:
-            kind = await self._odds(kind_prompt(request), "task", "talk", "question")
-            bias += profile.kind * min(profile.most_kind, kind)
+            bias += profile.kind * min(profile.most_kind, await self._kind(request))
         if "content" not in self._without:
             bias -= profile.content * await self._right(ANY, request)
         return bias
+
+    async def _kind(self, request: str) -> float:
+        return await self._odds(kind_prompt(request), "task", "talk", "question")
 
     async def _right(self, tool: ToolSpec, request: str) -> float:
         prompt = relevance_prompt(tool, request)

@@ -168,6 +168,7 @@ IN_THE_LAST = {
     "Function:": NO,
     "def order": YES,
     "order(id=": NO,
+    "Where is her": YES,  # a task
 }
 
 
@@ -180,8 +181,10 @@ async def test_what_a_story_ends_with_is_enough_for_a_call() -> None:
 
 
 async def test_a_story_without_a_task_in_it_is_only_talk() -> None:
-    action = await act(OddsEngine({"Function:": NO}, ["I see."]), [SYSTEM, user(STORY)], [ORDER])
+    engine = OddsEngine({"Function:": NO}, ["I see."])
+    action = await act(engine, [SYSTEM, user(STORY)], [ORDER])
     assert (action.calls, action.reply) == ((), "I see.")
+    assert engine.asked_about == ["order"]  # not for each of its sentences
 
 
 @pytest.mark.parametrize(
