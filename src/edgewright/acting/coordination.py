@@ -12,7 +12,7 @@ from .nearest import plain
 MOST = 12  # calls that may come of it
 _TWICE = re.compile(
     r"\b(?:again|also|another|both|each|first(?:ly)?|once more|repeat|same|second(?:ly)?|then|twice"
-    r"|two|with and without|without)\b"
+    r"|two|without)\b"
 )
 
 
@@ -41,18 +41,12 @@ def crossed(calls: Sequence[dict[str, Any]], said: str) -> list[dict[str, Any]]:
     return made
 
 
-def completed(calls: Sequence[dict[str, Any]], said: str) -> int | None:
-    """Which of two calls is only a beginning of the other, if that is so: where nothing that was
+def completed(calls: Sequence[dict[str, Any]], said: str) -> bool:
+    """Whether the second of two calls is the first one with more in it: where nothing that was
     said asks for two, it is the same call twice, and would be carried out twice."""
     if len(calls) != 2 or _TWICE.search(plain(said)):
-        return None
-    one, other = calls
-    if len(one) == len(other) or not all(
-        one[key] == other[key] for key in one.keys() & other.keys()
-    ):
-        return None
-    shorter = int(len(other) < len(one))
-    return shorter if calls[shorter].keys() <= calls[1 - shorter].keys() else None
+        return False
+    return calls[0].items() < calls[1].items()
 
 
 def _listed(values: Sequence[Any], text: str) -> bool:

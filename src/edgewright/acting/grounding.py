@@ -89,9 +89,9 @@ def grounded(arguments: dict[str, Any], tool: ToolSpec, said: str) -> Grounded:
 def _in_form(text: str, description: str) -> str | None:
     """The date, or the town that the description has as its example with a code behind it, in that
     form: "Chicago, IL". None for what is neither."""
-    if not re.fullmatch(r"[A-Z][^,]{1,40}", text):
-        return as_described(text, description)
-    towns = {*re.findall(rf"(?<!\w){re.escape(text)}, ?[A-Z]{{2}}\b", description)}
+    towns: set[str] = set()
+    if re.fullmatch(r"[A-Z][^,]{1,40}", text):
+        towns = {*re.findall(rf"(?<!\w){re.escape(text)}, ?[A-Z]{{2}}\b", description)}
     return towns.pop() if len(towns) == 1 else as_described(text, description)
 
 

@@ -19,14 +19,18 @@ _BETWEEN = re.compile(
 def parts(request: str) -> list[str]:
     """The request's sentences and clauses, in order; only the request itself where there is
     nothing to part, or more than is worth looking at one by one."""
-    found = [part.strip(" ,") for part in _BETWEEN.split(request)]
-    found = [part for part in found if len(part.split()) > 2]
+    found = _split(_BETWEEN, request, " ,")
     return found if 1 < len(found) <= MOST else [request]
 
 
 def sentences(request: str) -> list[str]:
     """The request's last sentences, in order, for what is asked stands at the end as a rule; none
     where it is all one."""
-    found = [sentence.strip(" \"'“”‘’") for sentence in _SENTENCE.split(request)]
-    found = [sentence for sentence in found if len(sentence.split()) > 2]
+    found = _split(_SENTENCE, request, " \"'“”‘’")
     return found[-MOST_SENTENCES:] if len(found) > 1 else []
+
+
+def _split(between: re.Pattern[str], request: str, around: str) -> list[str]:
+    """What stands between, of more than two words, without the signs around it."""
+    found = [part.strip(around) for part in between.split(request)]
+    return [part for part in found if len(part.split()) > 2]

@@ -87,11 +87,11 @@ class Steps:
                     repairs[found.call.id] = found.repairs
                 if "more" in self._without:
                     break
-            begun = completed([call.arguments for call in mine], talk.request)
-            if begun is not None and "crossing" not in self._without:
-                repairs.pop(mine.pop(begun).id, None)
+            together = "crossing" not in self._without
+            if together and completed([call.arguments for call in mine], talk.request):
+                repairs.pop(mine.pop(0).id, None)
             made += mine
-            if "crossing" not in self._without:
+            if together:
                 every = crossed([call.arguments for call in mine], talk.request)
                 made += [ToolCall(next(self._ids), tool.name, a) for a in every[len(mine) :]]
         return Action(calls=tuple(made), repairs=repairs) if made else None

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _portal: BlockingPortal | None = None
-_forked = False  # from a process that has one: its threads, and the models' own, are not here
+_owner = 0  # the process that has it: in a fork its thread is not there, nor are the models' own
 
 
 def portal() -> BlockingPortal:
@@ -26,7 +27,7 @@ def portal() -> BlockingPortal:
     outlive a call. Works from threads and from inside a running loop (a notebook) alike.
 
     Raises EngineUnavailableError in a fork of a process that has one: there it would hang."""
-    if _forked:
+    if _portal is not None and os.getpid() != _owner:
         raise EngineUnavailableError(
             "This process was forked from one in which an agent had run, and has none of the "
             "threads that the agent and its model need.",
@@ -46,14 +47,14 @@ def portal() -> BlockingPortal:
 def _start() -> None:
     # Not by anyio's start_blocking_portal: what that returns ends the portal, and waits for it,
     # when it is collected, which in a fork without the portal's thread is a wait for ever.
-    global _portal
+    global _portal, _owner
     with _lock:
         if _portal is None:
             began: Future[BlockingPortal] = Future()
             thread = threading.Thread(target=_serve, args=(began,), name="edgewright", daemon=True)
             thread.start()
-            _portal = began.result()
-            at_exit(lambda: _stop(thread))
+            _portal, _owner = began.result(), os.getpid()
+            at_exit(partial(_stop, _portal, thread))
 
 
 def _serve(began: Future[BlockingPortal]) -> None:
@@ -69,19 +70,10 @@ def _serve(began: Future[BlockingPortal]) -> None:
             began.set_exception(error)
 
 
-def _stop(thread: threading.Thread) -> None:
-    if _portal is not None and thread.is_alive():
-        _portal.call(_portal.stop, True)  # a turn still running is cancelled and not waited for
+def _stop(portal: BlockingPortal, thread: threading.Thread) -> None:
+    if thread.is_alive():
+        portal.call(portal.stop, True)  # a turn still running is cancelled and not waited for
     thread.join()
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = _forked or _portal is not None
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Background(Generic[T]):

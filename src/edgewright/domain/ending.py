@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 
 
-def at_exit(function: Callable[[], None]) -> Callable[[], None]:
-    """Has it called at the end of this process; returns what atexit.unregister takes it back by."""
+def at_exit(function: Callable[[], None]) -> None:
+    """Has it called at the end of this process."""
     owner = os.getpid()
 
     def call() -> None:
@@ -17,4 +17,3 @@ def at_exit(function: Callable[[], None]) -> Callable[[], None]:
             function()
 
     atexit.register(call)
-    return call

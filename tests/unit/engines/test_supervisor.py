@@ -157,6 +157,22 @@ async def test_a_started_server_is_ready_and_a_stopped_one_is_gone(fake: Fake) -
         await ask(server)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+async def test_a_fork_does_not_stop_its_parents_server(fake: Fake) -> None:
+    server = fake.supervisor()
+    server.start()
+    child = os.fork()
+    if not child:
+        try:
+            server.stop()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert server.state == "ready"
+    assert await ask(server) == "The sea is wide."
+    assert len(fake.starts) == 1
+
+
 async def test_a_stopped_server_can_be_started_again(fake: Fake) -> None:
     server = fake.supervisor()
     for _ in range(2):

@@ -19,7 +19,6 @@ import anyio
 import anyio.to_thread
 from filelock import FileLock
 
-from ...domain.ending import at_exit
 from ...domain.engine import Chunk
 from ...domain.errors import (
     ContextOverflowError,
@@ -81,7 +80,7 @@ class Supervisor:
         self._process: ServerProcess | None = None
         self._thread: threading.Thread | None = None
         self._lock: FileLock | None = None
-        self._at_exit = self.stop
+        self._owner = os.getpid()
 
     @property
     def address(self) -> str:
@@ -107,6 +106,7 @@ class Supervisor:
             )
         is_free(self.served.host, 0)  # for its ConfigError
         servers.sweep()
+        self._owner = os.getpid()
         self._lock = servers.claim(self.served.name)
         try:
             with storage_errors(f"the folder {self.log.parent}"):
@@ -117,7 +117,7 @@ class Supervisor:
         self.starts = 0
         self._stopping, self._error, self._ever_ready = False, None, False
         self._thread = threading.Thread(target=self._run, name=self.served.name, daemon=True)
-        self._at_exit = at_exit(self.stop)
+        atexit.register(self.stop)
         try:
             self._thread.start()
             with self._changed:
@@ -132,7 +132,10 @@ class Supervisor:
             raise self._error or self._unavailable()
 
     def stop(self) -> None:
-        """Ends the server, with SIGTERM first, and all that it started. Safe to call twice."""
+        """Ends the server, with SIGTERM first, and all that it started. Safe to call twice. In a
+        fork it does nothing: the server is its parent's."""
+        if os.getpid() != self._owner:
+            return
         with self._changed:
             self._stopping = True
             if self._process is not None:
@@ -143,7 +146,7 @@ class Supervisor:
         lock, self._lock = self._lock, None
         if lock is not None:
             servers.drop(lock)
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self.stop)
 
     # What requests ask
 
