@@ -17,9 +17,9 @@ from unittest.mock import patch
 
 from edgewright import Message
 from edgewright.acting import Profile, python_calls
-from edgewright.acting.conversation import Conversation
+from edgewright.acting.dialogue.conversation import Conversation
 from edgewright.acting.model import asking
-from edgewright.acting.prompts import call_prompt
+from edgewright.acting.propose.prompts import call_prompt
 from edgewright.domain.engine import Request
 from edgewright.engines.llama_cpp import LlamaCppEngine, server
 from edgewright.evaluation.cases import load

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgewright.acting import retrieval
-from edgewright.acting.retrieval import Retriever
+from edgewright.acting.propose import retrieval
+from edgewright.acting.propose.retrieval import Retriever
 from edgewright.domain.tool import ToolSpec
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.evaluation.cases import Case, load

@@ -15,8 +15,8 @@ import anyio
 import jsonschema
 import pytest
 
-from edgewright.acting import python_calls
-from edgewright.acting.describe import parameter_names
+from edgewright.acting.propose import python_calls
+from edgewright.acting.propose.describe import parameter_names
 from edgewright.domain.engine import Request
 from edgewright.domain.message import Message
 from edgewright.domain.tool import ToolSpec

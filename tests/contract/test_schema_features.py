@@ -15,7 +15,7 @@ import anyio
 import jsonschema
 import pytest
 
-from edgewright.acting.constrain import constrainable
+from edgewright.acting.propose.constrain import constrainable
 from edgewright.domain.engine import Request
 from edgewright.domain.errors import EngineError
 from edgewright.domain.message import Message

@@ -3,6 +3,6 @@
 from .action import Action
 from .actor import HANDFUL, Actor
 from .profile import Part, Profile
-from .retrieval import Retriever
+from .propose.retrieval import Retriever
 
 __all__ = ["HANDFUL", "Action", "Actor", "Part", "Profile", "Retriever"]

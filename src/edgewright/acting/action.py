@@ -10,7 +10,7 @@ from ..domain.engine import Usage
 from ..domain.message import ToolCall
 from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
-from .constrain import constrainable
+from .propose.constrain import constrainable
 
 
 @dataclass(slots=True)

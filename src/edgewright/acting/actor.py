@@ -12,18 +12,18 @@ from ..domain.engine import Engine, Request
 from ..domain.message import Message, ToolCall, loads
 from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
-from . import prompts
 from .action import Action, Cost, calls_schema
-from .constrain import constrainable
-from .conversation import Conversation
-from .describe import field_notes, type_of
+from .check.schema import repaired
+from .dialogue.conversation import Conversation
 from .model import Model, OnText
-from .partial import PartialReply
 from .profile import Part, Profile
-from .relevance import relevance_prompt
-from .repair import repaired
-from .retrieval import Retriever
-from .steps import Steps
+from .propose import prompts
+from .propose.constrain import constrainable
+from .propose.describe import field_notes, type_of
+from .propose.partial import PartialReply
+from .propose.relevance import relevance_prompt
+from .propose.retrieval import Retriever
+from .strategies.scored import Steps
 
 HANDFUL = 6  # tools that are looked at one by one; of more, those retrieved for the request
 

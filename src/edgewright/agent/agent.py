@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from ..acting import Actor, Profile, Retriever
-from ..acting.conversation import DEFAULT_INSTRUCTIONS
+from ..acting.dialogue.conversation import DEFAULT_INSTRUCTIONS
 from ..domain.engine import Engine
 from ..domain.errors import ConfigError, EngineTimeoutError
 from ..domain.event import Event, TurnFinished

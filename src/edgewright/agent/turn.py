@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import anyio
 
 from ..acting import Action, Actor
-from ..acting.constrain import constrainable
+from ..acting.propose.constrain import constrainable
 from ..domain.errors import ContextOverflowError, EngineError, OfflineError
 from ..domain.event import (
     ArgumentsRepaired,

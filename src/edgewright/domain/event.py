@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from .engine import Usage
-from .message import ToolCall
+from .evidence import Source
+from .message import Pending, ToolCall
 from .repair import Repair
 
-# Why a turn ended: with a reply, with a question to the user (something is missing), at a bound,
-# or because the model went round in circles; see `agent.progress`.
+# Why a turn ended: with a reply, with a question to the user (something is missing), with a call
+# that the user has to confirm, at a bound, or because the model went round in circles; see
+# `agent.progress`.
 StopReason = Literal[
-    "reply", "question", "max_tokens", "max_steps", "repeated_call", "cycle", "no_progress"
+    "reply",
+    "question",
+    "confirm",
+    "max_tokens",
+    "max_steps",
+    "repeated_call",
+    "cycle",
+    "no_progress",
 ]
 
 
@@ -42,6 +52,18 @@ class ArgumentsRepaired(Event):
     type: ClassVar[str] = "arguments_repaired"
     call: ToolCall
     repairs: tuple[Repair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChanged(Event):
+    """A half-finished request moved from one state to another; see `acting.dialogue.pending`.
+    `pending` is what waits for the user now, None when nothing does."""
+
+    type: ClassVar[str] = "pending_changed"
+    before: str
+    trigger: str
+    after: str
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +139,11 @@ class PowerChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStarted(Event):
+    """A call begins. `sources` says, by argument, where its value comes from."""
+
     type: ClassVar[str] = "tool_call_started"
     call: ToolCall
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +188,9 @@ class Timings:
 @dataclass(frozen=True, slots=True)
 class TurnFinished(Event):
     """The turn's result. `calls` are all the calls made; `steps` the model's moves. `text` is the
-    reply, or the question where `stop_reason` is "question". `result` is the validated object
-    of `agent.run(…, result=…)`, of which `text` is the JSON; else, and with a question, None."""
+    reply, or the question where `stop_reason` is "question" or "confirm"; `pending` is the call
+    that it asks for then. `result` is the validated object of `agent.run(…, result=…)`, of which
+    `text` is the JSON; else, and with a question, None."""
 
     type: ClassVar[str] = "turn_finished"
     text: str
@@ -175,6 +201,7 @@ class TurnFinished(Event):
     timings: Timings
     session: str
     result: Any = None
+    pending: Pending | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The event as a JSON object with its `type`; `result` as pydantic writes it."""

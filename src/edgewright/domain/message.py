@@ -20,14 +20,31 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """A call that waits for the user: for the `missing` arguments, or for a yes.
+
+    `call` has the arguments so far. `asked` is when the user was asked, in seconds since the epoch,
+    and `times` how often in a row.
+    """
+
+    call: ToolCall
+    awaits: Literal["arguments", "confirmation"]
+    missing: tuple[str, ...] = ()
+    asked: float = 0.0
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message. A tool's result has role "tool", the call's `call_id` and the tool's `name`."""
+    """One message. A tool's result has role "tool", the call's `call_id` and the tool's `name`. An
+    assistant's question has the `pending` call that it asks for."""
 
     role: Role
     content: str
     calls: tuple[ToolCall, ...] = field(default=())
     call_id: str = ""
     name: str = ""
+    pending: Pending | None = None
 
 
 def loads(text: str) -> Any:

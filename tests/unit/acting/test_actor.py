@@ -13,7 +13,7 @@ from shop import ORDER, TICKET
 
 from edgewright.acting import HANDFUL, Actor, Profile
 from edgewright.acting.action import calls_schema, exactly
-from edgewright.acting.describe import Style
+from edgewright.acting.propose.describe import Style
 from edgewright.domain.engine import Capabilities, Chunk, Request
 from edgewright.domain.errors import EngineResponseError
 from edgewright.domain.message import Message, ToolCall

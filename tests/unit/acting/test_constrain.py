@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.acting.constrain import constrainable
-from edgewright.acting.pattern import enforceable
+from edgewright.acting.propose.constrain import constrainable
+from edgewright.acting.propose.pattern import enforceable
 
 Schema = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.acting.conversation import DEFAULT_INSTRUCTIONS, Conversation
+from edgewright.acting.dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from edgewright.domain.message import Message, ToolCall
 
 SYSTEM = Message("system", "You help.")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.acting.grounding import NOT_SAID, Grounded, grounded
+from edgewright.acting.check.grounding import NOT_SAID, Grounded, grounded
 from edgewright.domain.tool import ToolSpec
 
 SIZE = {"type": "string", "enum": ["small", "extra_large", "medium"]}

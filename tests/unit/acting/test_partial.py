@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewright.acting.partial import PartialReply
+from edgewright.acting.propose.partial import PartialReply
 
 
 def streamed(pieces: list[str]) -> list[str]:

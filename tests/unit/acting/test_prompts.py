@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from shop import ORDER, TICKET
 
-from edgewright.acting import prompts
-from edgewright.acting.conversation import Conversation
-from edgewright.acting.describe import described, signature, type_of
-from edgewright.acting.relevance import kind_prompt, relevance_prompt
+from edgewright.acting.dialogue.conversation import Conversation
+from edgewright.acting.propose import prompts
+from edgewright.acting.propose.describe import described, signature, type_of
+from edgewright.acting.propose.relevance import kind_prompt, relevance_prompt
 from edgewright.domain.message import Message, ToolCall
 from edgewright.domain.tool import ToolSpec
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edgewright.acting import python_calls
-from edgewright.acting.describe import parameter_names
+from edgewright.acting.propose import python_calls
+from edgewright.acting.propose.describe import parameter_names
 from edgewright.domain.message import ToolCall
 from edgewright.domain.tool import ToolSpec
 

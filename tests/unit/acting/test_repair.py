@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.acting.quantity import number, numbers_in
-from edgewright.acting.repair import repaired
+from edgewright.acting.check.quantity import number, numbers_in
+from edgewright.acting.check.schema import repaired
 from edgewright.domain.repair import Repair
 
 Schema = dict[str, Any]

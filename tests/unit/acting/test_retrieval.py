@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.acting import retrieval
-from edgewright.acting.retrieval import EMBEDDED, Retriever
+from edgewright.acting.propose import retrieval
+from edgewright.acting.propose.retrieval import EMBEDDED, Retriever
 from edgewright.domain.errors import EngineError
 from edgewright.domain.tool import ToolSpec
 from edgewright.engines.llama_cpp import LlamaCppEngine

@@ -10,9 +10,9 @@ from odds import NO, YES, OddsEngine
 from shop import ORDER, TICKET
 
 from edgewright.acting import Action, Actor, Part, Profile, python_calls
-from edgewright.acting.grounding import NOT_SAID
-from edgewright.acting.parts import sentences
-from edgewright.acting.steps import MOST_ASKED, MOST_CALLS
+from edgewright.acting.check.grounding import NOT_SAID
+from edgewright.acting.dialogue.parts import sentences
+from edgewright.acting.strategies.scored import MOST_ASKED, MOST_CALLS
 from edgewright.domain.engine import Chunk, Request, TokenLogprob
 from edgewright.domain.errors import EngineResponseError
 from edgewright.domain.message import Message, ToolCall

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.acting.heard import Heard
-from edgewright.acting.support import supports
+from edgewright.acting.check.heard import Heard
+from edgewright.acting.check.support import supports
 from edgewright.domain.tool import ToolSpec
 
 Schema = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.acting.grounding import grounded
-from edgewright.acting.swaps import unswapped
+from edgewright.acting.check.grounding import grounded
+from edgewright.acting.check.swaps import unswapped
 from edgewright.domain.tool import ToolSpec
 
 CIRCUIT = "Given a capacitance of 100µF and inductance (of the coil) = 50 mH."

@@ -15,7 +15,7 @@ import pytest
 from fileserver import FileServer
 
 from edgewright import Agent, Config
-from edgewright.acting.retrieval import EMBEDDED
+from edgewright.acting.propose.retrieval import EMBEDDED
 from edgewright.domain.errors import ChecksumError, ConfigError, DiskFullError, ModelFileError
 from edgewright.engines.llama_cpp import LlamaCppEngine
 from edgewright.models.bert import write_gguf

@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from edgewright import Tool
-from edgewright.acting.describe import described
-from edgewright.acting.python_calls import grammar
-from edgewright.acting.steps import question
+from edgewright.acting.propose.describe import described
+from edgewright.acting.propose.python_calls import grammar
+from edgewright.acting.strategies.scored import question
 from edgewright.domain.errors import ToolDefinitionError
 from edgewright.tools import Toolset
 from edgewright.tools.tool import InvalidArguments

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from ..domain.repair import Repair
-from ..domain.tool import ToolSpec
+from ...domain.repair import Repair
+from ...domain.tool import ToolSpec
 from .dates import as_described, read_date
 from .heard import Heard
 from .nearest import plain

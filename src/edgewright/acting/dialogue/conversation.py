@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain.message import Message, ToolCall
+from ...domain.message import Message, ToolCall
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly."
 

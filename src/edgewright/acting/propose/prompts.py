@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from ..domain.message import Message, ToolCall
-from ..domain.tool import ToolSpec
+from ...domain.message import Message, ToolCall
+from ...domain.tool import ToolSpec
+from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from . import examples as worked
 from . import python_calls
-from .conversation import DEFAULT_INSTRUCTIONS, Conversation
 from .describe import Style, described
 
 _CALLS = (

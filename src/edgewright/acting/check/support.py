@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from ..domain.tool import ToolSpec
+from ...domain.tool import ToolSpec
 from .dates import read_date
 from .heard import Heard, content_words, stem
 from .nearest import plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from ..domain.tool import ToolSpec
+from ...domain.tool import ToolSpec
 
 _TYPES = {
     "string": "str",

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..domain.message import Message
-from ..domain.tool import ToolSpec
-from .heard import content_words, stem
-from .model import ABSENT
+from ...domain.message import Message
+from ...domain.tool import ToolSpec
+from ..check.heard import content_words, stem
+from ..model import ABSENT
 
 _RELEVANCE = (
     (

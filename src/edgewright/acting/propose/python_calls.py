@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..domain.message import ToolCall, loads
-from ..domain.tool import ToolSpec
+from ...domain.message import ToolCall, loads
+from ...domain.tool import ToolSpec
 from .constrain import constrainable
 from .describe import parameter_names
 

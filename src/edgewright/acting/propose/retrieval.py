@@ -20,8 +20,8 @@ from itertools import pairwise
 from operator import mul
 from typing import Any
 
-from ..domain.errors import ModelError
-from ..domain.tool import ToolSpec
+from ...domain.errors import ModelError
+from ...domain.tool import ToolSpec
 
 Embed = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from ..domain.message import loads
-from ..domain.repair import Repair
+from ...domain.message import loads
+from ...domain.repair import Repair
 from . import dates
 from .nearest import nearest
 from .quantity import measured, number

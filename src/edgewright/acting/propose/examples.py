@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..domain.message import ToolCall
-from ..domain.tool import ToolSpec
+from ...domain.message import ToolCall
+from ...domain.tool import ToolSpec
 
 
 class Example(NamedTuple):

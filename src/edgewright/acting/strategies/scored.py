@@ -11,20 +11,21 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from ..domain.errors import EngineResponseError
-from ..domain.message import Message, ToolCall
-from ..domain.repair import Repair
-from ..domain.tool import ToolSpec
-from . import python_calls
-from .action import Action
-from .conversation import Conversation
-from .coordination import completed, crossed
-from .grounding import grounded
-from .model import ABSENT, Model, asking
-from .parts import parts, sentences
-from .profile import Part, Profile
-from .prompts import call_opening, call_prompt
-from .relevance import (
+from ...domain.errors import EngineResponseError
+from ...domain.message import Message, ToolCall
+from ...domain.repair import Repair
+from ...domain.tool import ToolSpec
+from ..action import Action
+from ..check.coordination import completed, crossed
+from ..check.grounding import grounded
+from ..check.schema import repaired
+from ..dialogue.conversation import Conversation
+from ..dialogue.parts import parts, sentences
+from ..model import ABSENT, Model, asking
+from ..profile import Part, Profile
+from ..propose import python_calls
+from ..propose.prompts import call_opening, call_prompt
+from ..propose.relevance import (
     ANY,
     kind_prompt,
     log_odds,
@@ -32,7 +33,6 @@ from .relevance import (
     relevance_opening,
     relevance_prompt,
 )
-from .repair import repaired
 
 MOST_CALLS = 12  # in one step
 MOST_ASKED = 6  # arguments that are named in one question
