@@ -12,10 +12,11 @@ import sys
 from typing import get_args
 
 from edgewright.acting import Part
-from edgewright.evaluation.bfcl import Evaluation, Options
+from edgewright.evaluation.bfcl import Bfcl
 from edgewright.evaluation.cases import load
 from edgewright.evaluation.dataset import fetched
 from edgewright.evaluation.records import Record
+from edgewright.evaluation.run import Evaluation, Options
 
 from .report import machine, stamp, table, write_block
 
@@ -27,7 +28,7 @@ SWITCHED = ((), *((part,) for part in get_args(Part) if part != "retrieval"))
 def run(options: Options, limit: int) -> list[Record]:
     """The decisions, known ones from earlier runs left out: the code may have changed."""
     cases = load(fetched(lambda _: None), CATEGORIES, "even", limit)
-    evaluation = Evaluation(options, cases)
+    evaluation = Evaluation(options, Bfcl(cases))
     seen = 0
 
     def told(_: Record) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,61 +13,110 @@ from ..agent.config import DEFAULT_MODEL
 from ..domain.errors import ConfigError
 from . import output
 from .chat import OfflineOption
+from .score import progress, show_summary
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from ..evaluation.bfcl import Evaluation
-    from ..evaluation.records import Record
+    from ..evaluation.run import Evaluation, Options
+    from ..evaluation.suite import Suite
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help="A catalog alias, a .gguf file, or a name at the endpoint.")
+]
+IdsOption = Annotated[str, typer.Option("--ids", help="Cases by their number: all, even or odd.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", help="The first N of each category.")]
+EndpointOption = Annotated[
+    str,
+    typer.Option("--endpoint", help="Ask an OpenAI-compatible endpoint instead.", metavar="URL"),
+]
+KeyOption = Annotated[
+    str, typer.Option("--api-key", help="The endpoint's key.", envvar="EDGEWRIGHT_API_KEY")
+]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without", help="Switch off a part of the acting layer; repeatable.", metavar="PART"
+    ),
+]
+ViaOption = Annotated[
+    str,
+    typer.Option("--via", help="Who makes the calls: acting (edgewright) or native (the engine)."),
+]
+ConcurrencyOption = Annotated[int, typer.Option("--concurrency", help="Cases at once.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Forget what was decided before.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
 def benchmarks() -> None:
-    """Benchmarks, with scores to compare."""
+    """Benchmarks, with scores to compare. Interrupted, each goes on where it stopped when it is
+    started again; after a change of the code, start it with --fresh."""
 
 
-@app.command()
-def bfcl(
-    model: Annotated[
-        str, typer.Option(help="A catalog alias, a .gguf file, or a name at the endpoint.")
-    ] = "",
-    via: Annotated[
-        str, typer.Option(help="Who makes the calls: acting (edgewright) or native (the engine).")
-    ] = "acting",
-    categories: Annotated[str, typer.Option(help="Names with commas between; default: all.")] = "",
-    ids: Annotated[str, typer.Option(help="Cases by their number: all, even or odd.")] = "all",
-    limit: Annotated[int | None, typer.Option(help="The first N of each category.")] = None,
-    endpoint: Annotated[
-        str, typer.Option(help="Ask an OpenAI-compatible endpoint instead.", metavar="URL")
-    ] = "",
-    api_key: Annotated[
-        str, typer.Option(help="The endpoint's key.", envvar="EDGEWRIGHT_API_KEY")
-    ] = "",
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="Switch off a part of the acting layer; repeatable.", metavar="PART"),
-    ] = None,
-    concurrency: Annotated[int, typer.Option(help="Cases at once.")] = 1,
-    data: Annotated[
-        str, typer.Option(help="The bfcl-eval wheel, or a folder it was unzipped to.")
-    ] = "",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was decided before.")] = False,
-    offline: OfflineOption = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """The Berkeley Function-Calling Leaderboard: which calls the model makes, by its rules.
+@dataclass(frozen=True)
+class _Run:
+    """What the commands have in common: where to ask, and how the run goes."""
 
-    Its single-turn Python categories: simple_python, multiple, parallel, parallel_multiple,
-    irrelevance, live_simple, live_multiple, live_parallel, live_parallel_multiple,
-    live_irrelevance, live_relevance. Not here: simple_java and simple_javascript, which need
-    parsers of those languages, and multi_turn, memory and web_search.
+    options: Options
+    concurrency: int
+    fresh: bool
+    offline: bool
+    api_key: str
 
-    Interrupted, it goes on where it stopped when it is started again.
-    """
-    from ..evaluation.bfcl import Evaluation, Options
-    from ..evaluation.cases import CATEGORIES, load
+    def of(self, suite: Suite[Any], words: dict[str, object]) -> None:
+        """Runs the suite and shows what it comes to. `words` are the command's own options, for
+        the line that goes on where this run stopped."""
+        from ..evaluation.run import Evaluation
+
+        evaluation = Evaluation(self.options, suite)
+        try:
+            with progress(len(evaluation.cases)) as on_record:
+                evaluation.run(
+                    on_record,
+                    fresh=self.fresh,
+                    concurrency=self.concurrency,
+                    offline=self.offline,
+                    api_key=self.api_key,
+                )
+        except KeyboardInterrupt:
+            _show(evaluation)
+            output.stopped(self._again(suite.name, words))
+            raise
+        _show(evaluation)
+
+    def _again(self, name: str, own: dict[str, object]) -> str:
+        """The command that goes on. A key is best left in the environment."""
+        to = self.options
+        options: dict[str, object] = {
+            "--model": to.model,
+            "--via": to.via,
+            "--endpoint": to.endpoint,
+        }
+        options |= {"--data": to.data, "--concurrency": self.concurrency, **own}
+        words = [
+            str(word) for option, value in options.items() if value for word in (option, value)
+        ]
+        words += [word for part in to.without for word in ("--without", part)]
+        words += ["--offline"] if self.offline else []
+        return shlex.join(["edgewright", "eval", name, *words])
+
+
+def _prepared(
+    json: bool,
+    model: str,
+    endpoint: str,
+    data: str,
+    without: list[str] | None,
+    via: str,
+    concurrency: int,
+    fresh: bool,
+    offline: bool,
+    api_key: str,
+) -> _Run:
+    from ..evaluation.run import Options
 
     output.Mode.json = json
     if endpoint and not model:
@@ -81,28 +128,53 @@ def bfcl(
     model = model or DEFAULT_MODEL
     if model.endswith(".gguf"):
         model = str(Path(model).expanduser().resolve())
-    data = str(Path(data).resolve()) if data else ""
-    parts = tuple(without or ())
-    options = Options(model=model, via=via, endpoint=endpoint, without=parts, data=data)
+    options = Options(
+        model=model,
+        via=via,
+        endpoint=endpoint,
+        without=tuple(without or ()),
+        data=str(Path(data).expanduser().resolve()) if data else "",
+    )
+    return _Run(options, concurrency, fresh, offline, api_key)
+
+
+@app.command()
+def bfcl(
+    model: ModelOption = "",
+    via: ViaOption = "acting",
+    categories: Annotated[str, typer.Option(help="Names with commas between; default: all.")] = "",
+    ids: IdsOption = "all",
+    limit: LimitOption = None,
+    endpoint: EndpointOption = "",
+    api_key: KeyOption = "",
+    without: WithoutOption = None,
+    concurrency: ConcurrencyOption = 1,
+    data: Annotated[
+        str, typer.Option(help="The bfcl-eval wheel, or a folder it was unzipped to.")
+    ] = "",
+    fresh: FreshOption = False,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """The Berkeley Function-Calling Leaderboard: which calls the model makes, by its rules.
+
+    Its single-turn Python categories: simple_python, multiple, parallel, parallel_multiple,
+    irrelevance, live_simple, live_multiple, live_parallel, live_parallel_multiple,
+    live_irrelevance, live_relevance. Not here: simple_java and simple_javascript, which need
+    parsers of those languages, and multi_turn, memory and web_search.
+    """
+    from ..evaluation.bfcl import Bfcl
+    from ..evaluation.cases import CATEGORIES, load
+
+    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    data = run.options.data
     names = [name.strip() for name in categories.split(",")] if categories else CATEGORIES
-    evaluation = Evaluation(options, load(_data(data), names, ids, limit))
-    try:
-        with _progress(len(evaluation.cases)) as on_record:
-            evaluation.run(
-                on_record, fresh=fresh, concurrency=concurrency, offline=offline, api_key=api_key
-            )
-    except KeyboardInterrupt:
-        _show(evaluation)
-        words: dict[str, object] = {"--model": model, "--via": via, "--ids": ids, "--limit": limit}
-        words |= {"--categories": categories, "--endpoint": endpoint, "--data": data}
-        words |= {"--concurrency": concurrency}
-        output.stopped(_again(words, parts, offline))
-        raise
-    _show(evaluation)
+    suite = Bfcl(load(_leaderboard(data), names, ids, limit), data)
+    run.of(suite, {"--ids": ids, "--limit": limit, "--categories": categories})
 
 
-def _data(data: str) -> Traversable:
-    """The data folder, fetched with a bar if it has to be."""
+def _leaderboard(data: str) -> Traversable:
+    """The leaderboard's data folder, fetched with a bar if it has to be."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     from ..evaluation import dataset
@@ -115,78 +187,12 @@ def _data(data: str) -> Traversable:
         return dataset.fetched(lambda done: bar.update(task, completed=done, visible=True))
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[Record], None]]:
-    """Hears of each record: a bar with the score on a terminal, a line a tenth elsewhere."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    right = done = 0
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    live = output.err.is_terminal
-    with Progress(
-        *columns, TimeRemainingColumn(), console=output.err, transient=True, disable=not live
-    ) as bar:
-        task = bar.add_task("", total=total)
-
-        def on_record(record: Record) -> None:
-            nonlocal right, done
-            right, done = right + record.right, done + 1
-            score = f"{right} right, {100 * right / done:.1f} %"
-            bar.update(task, completed=done, description=f"{score} · {record.id}")
-            if not live and 10 * done // total != 10 * (done - 1) // total:
-                output.err.print(f"[dim]{done} of {total}: {score}[/dim]")
-
-        yield on_record
-
-
-def _show(evaluation: Evaluation) -> None:
+def _show(evaluation: Evaluation[Any]) -> None:
     summary = evaluation.summary()
     if output.Mode.json:
         run = {**asdict(evaluation.options), "file": str(evaluation.file.path)}
-        output.emit({**run, **summary.as_dict()})
+        output.emit({"suite": evaluation.suite.name, **run, **summary.as_dict()})
         return
-    if summary.total is None:
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-
-    heads = ("cases", "right", "%", "malf.", "err.", "in", "out", "×bare", "s", "p90")
-    columns = (Column(head, justify="right", no_wrap=True) for head in heads)
-    # Narrow enough for 80 columns.
-    table = Table(Column("category", no_wrap=True), *columns, box=SIMPLE_HEAD, padding=0)
-    for row in (*summary.rows, summary.total):
-        if row is summary.total:
-            table.add_section()
-        table.add_row(
-            row.name,
-            *map(str, (row.cases, row.right)),
-            f"{row.percent:.1f}",
-            *map(str, (row.malformed, row.errors)),
-            f"{row.prompt:.0f}",
-            f"{row.decoded:.1f}",
-            "" if row.overhead is None else f"{row.overhead:.2f}",
-            *(f"{seconds:.1f}" for seconds in (row.seconds, row.seconds_p90)),
-        )
-    output.out.print(table)
-    output.out.print(
-        f"mean of the categories: {summary.mean:.1f} %\n"
-        "[dim]malf.: malformed answers; err.: cases that failed otherwise; in, out: tokens of the\n"
-        "prompts and decoded, a case; ×bare: decoded tokens for one of the calls' bare JSON;\n"
-        "s, p90: seconds a case, on average and of the slowest tenth at least.[/dim]"
-    )
-    if summary.left:
-        output.out.print(f"[yellow]{summary.left} cases are not decided yet.[/yellow]")
-    output.out.print(f"each case: {evaluation.file.path}", markup=False)
-
-
-def _again(options: dict[str, object], without: tuple[str, ...], offline: bool) -> str:
-    """The command that goes on where this one stopped. A key is best left in the environment."""
-    words = [str(word) for option, value in options.items() if value for word in (option, value)]
-    words += [word for part in without for word in ("--without", part)]
-    return shlex.join(["edgewright", "eval", "bfcl", *words, *(["--offline"] if offline else [])])
+    show_summary(summary)
+    if summary.total is not None:
+        output.out.print(f"each case: {evaluation.file.path}", markup=False)

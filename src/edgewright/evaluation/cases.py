@@ -13,6 +13,7 @@ from ..domain.message import ToolCall
 from ..domain.tool import ToolSpec
 from .checker import Answer, Function, mistake
 from .schema import json_schema
+from .suite import check_choice, picked
 
 CATEGORIES: Final = (
     "simple_python",
@@ -27,7 +28,6 @@ CATEGORIES: Final = (
     "live_irrelevance",
     "live_relevance",
 )
-IDS: Final = ("all", "even", "odd")
 _ANY_CALL: Final = "live_relevance"
 _NO_CALL: Final = ("irrelevance", "live_irrelevance")
 
@@ -76,11 +76,10 @@ def load(
     leaderboard's.
     """
     _check(categories, ids, limit)
-    wanted = {"all": (0, 1), "even": (0,), "odd": (1,)}[ids]
     cases = []
     for category in dict.fromkeys(categories):
         try:
-            found = [c for c in _read(folder, category) if c.number % 2 in wanted]
+            found = [c for c in _read(folder, category) if picked(ids, c.number)]
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"The cases of {category} cannot be read: {type(error).__name__}: {error}",
@@ -102,10 +101,7 @@ def _check(categories: Sequence[str], ids: str, limit: int | None) -> None:
             )
     if not categories:
         raise ConfigError("No category was given.", hint=f"There are {', '.join(CATEGORIES)}.")
-    if ids not in IDS:
-        raise ConfigError(f"Ids cannot be {ids!r}.", hint=f"Use one of {', '.join(IDS)}.")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"The limit is {limit}.", hint="At least 1 case of each category.")
+    check_choice(ids, limit)
 
 
 def _read(folder: Traversable, category: str) -> Iterator[Case]:

@@ -12,9 +12,10 @@ from ..models.catalog import forget_card
 from ..models.gguf import read_header
 from ..models.quantize import Quantized, quantize
 from ..models.store import Store
-from .bfcl import Evaluation, Options
+from .bfcl import Bfcl
 from .cases import Case
 from .perplexity import Perplexity, perplexity
+from .run import Evaluation, Options
 from .speed import Speed, speed
 
 CATEGORIES: Final = ("simple_python", "multiple")  # of the leaderboard; a call is always right
@@ -108,7 +109,7 @@ class Comparison:
         )
         # Fewer windows where the model's tokens are long.
         on_step(f"{level}: calls" if self.cases else level, self.windows - foretold.windows)
-        evaluation = Evaluation(Options(model=model), self.cases)
+        evaluation = Evaluation(Options(model=model), Bfcl(self.cases))
         evaluation.run(lambda record: on_step(f"{level}: calls", 1))
         right = sum(record.right for record in evaluation.records.values())
         return Level(file, fast, foretold, right, len(self.cases))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -27,7 +27,10 @@ class Record:
     calls: list[dict[str, Any]] = field(default_factory=list)
     reply: str = ""
     question: str = ""
+    confirm: dict[str, Any] | None = None  # the call that the user was asked to confirm
+    flags: list[str] = field(default_factory=list)  # what a suite counts besides
     usage: Usage = field(default_factory=Usage)
+    generations: int | None = None  # that the engine was asked for, where that was counted
     seconds: float = 0.0
     bare_tokens: int | None = None  # of the calls as bare JSON, where the engine counts tokens
 
@@ -63,6 +66,12 @@ class RunFile:
         line = json.dumps(asdict(record), ensure_ascii=False) + "\n"
         with self._errors(), self.path.open("ab") as file:
             file.write(line.encode("utf-8", "replace"))
+
+    def beside(self, write: Callable[[Path], object]) -> None:
+        """Has something else written, for which `write` is told this file's path. Raises
+        StorageError."""
+        with self._errors():
+            write(self.path)
 
     @contextmanager
     def opened(self, *, fresh: bool) -> Iterator[dict[str, Record]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 from jsonschema.validators import Draft202012Validator
@@ -16,11 +17,12 @@ from ..agent.config import Config
 from ..agent.decision import Decision
 from ..domain.engine import Engine
 from ..domain.errors import EdgewrightError, EngineResponseError, EngineTimeoutError
-from ..domain.message import Message
+from ..domain.message import Message, ToolCall
+from ..domain.tool import ToolSpec
 from ..runtime import Agent
 from ..tools import Tool
-from .cases import Case
 from .records import Record
+from .suite import Item
 
 # A call that was meant for a machine and came as text: as JSON, or in a format of other models.
 _ATTEMPT: Final = re.compile(
@@ -28,11 +30,22 @@ _ATTEMPT: Final = re.compile(
     r"|\[TOOL_CALLS"
 )
 
-Decide = Callable[[Case], Awaitable[Decision]]
 Count = Callable[[str], Awaitable[int | None]]
+C = TypeVar("C", bound=Item)
 
 
-def agent_for(case: Case, engine: Engine, config: Config, profile: Profile | None = None) -> Agent:
+class Decidable(Item, Protocol):
+    """A case that one decision answers. `system` is the agent's instructions."""
+
+    @property
+    def system(self) -> str: ...
+    def tools(self) -> list[ToolSpec]: ...
+    def mistake(self, calls: Sequence[ToolCall]) -> str: ...
+
+
+def agent_for(
+    case: Decidable, engine: Engine, config: Config, profile: Profile | None = None
+) -> Agent:
     """An agent with the case's functions as its tools. Raises ToolDefinitionError."""
     tools = [
         Tool(
@@ -51,24 +64,23 @@ def _never_called(**arguments: object) -> None:
 
 
 async def decide_all(
-    cases: Iterable[Case],
-    decide: Decide,
+    cases: Iterable[C],
+    decide: Callable[[C], Awaitable[Record]],
     on_record: Callable[[Record], object],
     *,
-    count: Count,
     patience: float,
     concurrency: int = 1,
 ) -> None:
     """Has every case decided, `concurrency` of them at once; `on_record` hears of each at once.
 
     What `on_record` raises ends the run; what `decide` raises never does. `patience` is seconds
-    a case, and `count` gives the tokens of a text where that is known.
+    a case.
     """
     queue = iter(cases)
 
     async def work() -> None:
         for case in queue:
-            on_record(await decide_one(case, decide, count=count, patience=patience))
+            on_record(await decide_one(case, decide, patience=patience))
 
     try:
         async with anyio.create_task_group() as group:
@@ -78,14 +90,14 @@ async def decide_all(
         raise several.exceptions[0] from None
 
 
-async def decide_one(case: Case, decide: Decide, *, count: Count, patience: float) -> Record:
+async def decide_one(
+    case: C, decide: Callable[[C], Awaitable[Record]], *, patience: float
+) -> Record:
     """The record of one case, whatever happens."""
-    began = time.perf_counter()
+    began = perf_counter()
     try:
         with anyio.fail_after(patience):
-            decision = await decide(case)
-            seconds = time.perf_counter() - began
-            return await _judged(case, decision, count, seconds)
+            return replace(await decide(case), seconds=perf_counter() - began)
     except Exception as error:  # a benchmark goes on, and tells
         if isinstance(error, TimeoutError):
             error = EngineTimeoutError(f"no answer after {patience:g} s")
@@ -97,12 +109,13 @@ async def decide_one(case: Case, decide: Decide, *, count: Count, patience: floa
             why=str(error) if known else f"{type(error).__name__}: {error}",
             error=error.code if isinstance(error, EdgewrightError) else "crash",
             malformed=isinstance(error, EngineResponseError),
-            seconds=time.perf_counter() - began,
+            seconds=perf_counter() - began,
         )
 
 
-async def _judged(case: Case, decision: Decision, count: Count, seconds: float) -> Record:
-    calls = [{"name": call.name, "arguments": call.arguments} for call in decision.calls]
+async def judged(case: Decidable, decision: Decision, count: Count) -> Record:
+    """The record of a decision; `count` gives the tokens of a text where that is known."""
+    calls = [as_json(call) for call in decision.calls]
     fault = _malformed(case, decision)
     why = case.mistake(decision.calls)
     bare = "\n".join(json.dumps(call, ensure_ascii=False) for call in calls)
@@ -116,12 +129,16 @@ async def _judged(case: Case, decision: Decision, count: Count, seconds: float) 
         reply=decision.reply,
         question=decision.question,
         usage=decision.usage,
-        seconds=seconds,
         bare_tokens=await count(bare) if calls else None,
     )
 
 
-def _malformed(case: Case, decision: Decision) -> str:
+def as_json(call: ToolCall) -> dict[str, Any]:
+    """A call as records keep it."""
+    return {"name": call.name, "arguments": call.arguments}
+
+
+def _malformed(case: Decidable, decision: Decision) -> str:
     """What is not well-formed in the answer, or ""."""
     tools = {tool.name: tool for tool in case.tools()}
     for call in decision.calls:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from edgewright.domain.errors import ConfigError, EngineUnavailableError, UnknownModelError
-from edgewright.evaluation.bfcl import Evaluation, Options
+from edgewright.evaluation.bfcl import Bfcl
 from edgewright.evaluation.cases import Case, load
 from edgewright.evaluation.records import Record
+from edgewright.evaluation.run import Evaluation, Options
 from edgewright.evaluation.runner import agent_for
 from edgewright.runtime import open_engine, profile_file
 from renamed import GEMMA, renamed
@@ -26,10 +27,16 @@ def cases() -> list[Case]:
     return load(SAMPLE, ["simple_python", "irrelevance"], limit=2)
 
 
-def run(options: Options, cases: list[Case], **how: Any) -> tuple[Evaluation, list[Record]]:
-    evaluation, heard = Evaluation(options, cases), []
+def run(options: Options, cases: list[Case], **how: Any) -> tuple[Evaluation[Case], list[Record]]:
+    evaluation: Evaluation[Case] = Evaluation(options, Bfcl(cases))
+    heard: list[Record] = []
     evaluation.run(heard.append, **how)
     return evaluation, heard
+
+
+def file_of(options: Options, data: str = "") -> Path:
+    suite = Bfcl([], data)
+    return options.file(suite.name, suite.key)
 
 
 def native(endpoint: Any) -> Options:
@@ -102,17 +109,17 @@ def test_a_second_run_asks_only_for_what_is_new(endpoint: Any, cases: list[Case]
 
 def test_what_decides_the_results_names_the_file() -> None:
     options = Options(model="m/n:7b", without=("a", "b"))
-    assert options.file().name.startswith("m-n-7b-acting-")
-    assert options.file() == Options(model="m/n:7b", without=("b", "a")).file()
+    assert file_of(options).name.startswith("m-n-7b-acting-")
+    assert file_of(options) == file_of(Options(model="m/n:7b", without=("b", "a")))
     others = [
         Options(model="m/n-7b"),
         Options(model="m/n:7b"),
         Options(model="m/n:7b", without=("a",)),
         Options(model="m/n:7b", without=("a", "b"), via="native"),
         Options(model="m/n:7b", without=("a", "b"), endpoint="http://h/v1"),
-        Options(model="m/n:7b", without=("a", "b"), data="/elsewhere"),
     ]
-    assert len({o.file() for o in (options, *others)}) == 7
+    files = {file_of(o) for o in (options, *others)}
+    assert len(files | {file_of(options, "/elsewhere")}) == 7
 
 
 def test_a_model_that_was_probed_since_or_has_another_file_begins_another_run(
@@ -121,26 +128,26 @@ def test_a_model_that_was_probed_since_or_has_another_file_begins_another_run(
     model = tmp_path / "m.gguf"
     model.write_bytes(b"one")
     options = Options(model=str(model))
-    first = options.file()
-    assert options.file() == first
+    first = file_of(options)
+    assert file_of(options) == first
     found = profile_file(str(model))
     found.parent.mkdir(parents=True, exist_ok=True)
     found.write_text(json.dumps({"profile": {"tools": "list"}, "measured": {"seconds": 1}}))
-    probed = options.file()
+    probed = file_of(options)
     assert probed != first
     found.write_text(json.dumps({"profile": {"tools": "list"}, "measured": {"seconds": 2}}))
-    assert options.file() == probed  # the same was found again
+    assert file_of(options) == probed  # the same was found again
     found.unlink()
-    assert options.file() == first
+    assert file_of(options) == first
     model.write_bytes(b"another")
-    assert options.file() != first
+    assert file_of(options) != first
 
 
 def test_a_server_that_is_not_there_fails_before_any_case(cases: list[Case]) -> None:
     options = Options(model="m", endpoint="http://127.0.0.1:9/v1")
     with pytest.raises(EngineUnavailableError):
         run(options, cases)
-    assert not options.file().exists()
+    assert not file_of(options).exists()
 
 
 def test_what_cannot_be_run_is_refused(cases: list[Case]) -> None:

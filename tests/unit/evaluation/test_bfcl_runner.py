@@ -13,7 +13,7 @@ from edgewright import Decision, ScriptedEngine
 from edgewright.domain.errors import EngineError, EngineResponseError
 from edgewright.evaluation.cases import Case
 from edgewright.evaluation.records import Record
-from edgewright.evaluation.runner import counter, decide_all, decide_one
+from edgewright.evaluation.runner import counter, decide_all, decide_one, judged
 
 Decided = Callable[..., Decision]
 pytestmark = pytest.mark.anyio
@@ -26,14 +26,14 @@ async def count(text: str) -> int:
 
 
 async def record(case: Case, outcome: Any, patience: float = 5.0) -> Record:
-    async def decide(_: Case) -> Decision:
+    async def decide(case: Case) -> Record:
         if outcome == "hang":
             await anyio.sleep_forever()
         if isinstance(outcome, BaseException):
             raise outcome
-        return outcome
+        return await judged(case, outcome, count)
 
-    return await decide_one(case, decide, count=count, patience=patience)
+    return await decide_one(case, decide, patience=patience)
 
 
 async def test_a_right_call(case: Case, decided: Decided) -> None:
@@ -124,17 +124,15 @@ async def test_so_many_at_once_and_none_twice(case: Case, decided: Decided) -> N
     running, most = 0, 0
     seen: list[str] = []
 
-    async def decide(_: Case) -> Decision:
+    async def decide(case: Case) -> Record:
         nonlocal running, most
         running += 1
         most = max(most, running)
         await anyio.sleep(0.001)
         running -= 1
-        return decided(PARIS)
+        return await judged(case, decided(PARIS), count)
 
-    await decide_all(
-        cases, decide, lambda r: seen.append(r.id), count=count, patience=5, concurrency=3
-    )
+    await decide_all(cases, decide, lambda r: seen.append(r.id), patience=5, concurrency=3)
     assert sorted(seen) == sorted(c.id for c in cases)
     assert most == 3
 
@@ -142,14 +140,14 @@ async def test_so_many_at_once_and_none_twice(case: Case, decided: Decided) -> N
 async def test_a_record_that_cannot_be_kept_ends_the_run_with_its_own_error(
     case: Case, decided: Decided
 ) -> None:
-    async def decide(_: Case) -> Decision:
-        return decided(PARIS)
+    async def decide(case: Case) -> Record:
+        return await judged(case, decided(PARIS), count)
 
     def full(_: Record) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        await decide_all([case], decide, full, count=count, patience=5, concurrency=2)
+        await decide_all([case], decide, full, patience=5, concurrency=2)
 
 
 async def test_tokens_are_counted_without_the_prompt_around_them() -> None:
