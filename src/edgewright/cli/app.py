@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from . import bench, bundle, chat, convert, doctor, engines, evaluate, fit, models, quantize, tune
+from . import (
+    agent_test,
+    bench,
+    bundle,
+    chat,
+    convert,
+    doctor,
+    engines,
+    evaluate,
+    fit,
+    models,
+    quantize,
+    tune,
+)
 
 app = typer.Typer(
     name="edgewright",
@@ -15,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(chat.ask)
 app.command()(chat.chat)
+app.command()(agent_test.test)
 app.command()(doctor.doctor)
 app.command()(fit.fit)
 app.command()(tune.tune)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -68,17 +68,27 @@ def show_summary(summary: Summary) -> None:
         "slowest tenth at least.[/dim]"
     )
     if summary.rates:
-        show_rates(summary.rates)
+        show_rates(summary.rates, "")
     if summary.left:
         output.out.print(f"[yellow]{summary.left} cases are not decided yet.[/yellow]")
 
 
-def show_rates(rates: list[Rate]) -> None:
-    """A line for each, with its interval."""
+def show_intervals(summary: Summary) -> None:
+    """How many cases of each kind were right."""
+    from ..evaluation.interval import Rate
+
+    rows = [*summary.rows, *([summary.total] if summary.total and len(summary.rows) > 1 else [])]
+    show_rates([Rate(r.name, r.right, r.cases, r.percent, r.low, r.high) for r in rows])
+    if summary.left:
+        output.out.print(f"[yellow]{summary.left} cases were not tried.[/yellow]")
+
+
+def show_rates(rates: Sequence[Rate], head: str = "right") -> None:
+    """A line for each, with its interval; `head` is what is counted."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
-    columns = [Column(head, justify="right") for head in ("", "of", "%", "95 %")]
+    columns = [Column(head, justify="right") for head in (head, "of", "%", "95 %")]
     table = Table(Column(""), *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for rate in rates:
         percent = "–" if rate.percent is None else f"{rate.percent:.1f}"

@@ -91,14 +91,20 @@ async def decide_all(
 
 
 async def decide_one(
-    case: C, decide: Callable[[C], Awaitable[Record]], *, patience: float
+    case: C,
+    decide: Callable[[C], Awaitable[Record]],
+    *,
+    patience: float,
+    fatal: Callable[[Exception], bool] = lambda error: False,
 ) -> Record:
-    """The record of one case, whatever happens."""
+    """The record of one case, whatever happens, but for what is `fatal`: that is raised."""
     began = perf_counter()
     try:
         with anyio.fail_after(patience):
             return replace(await decide(case), seconds=perf_counter() - began)
     except Exception as error:  # a benchmark goes on, and tells
+        if fatal(error):
+            raise
         if isinstance(error, TimeoutError):
             error = EngineTimeoutError(f"no answer after {patience:g} s")
         known = isinstance(error, EdgewrightError)
