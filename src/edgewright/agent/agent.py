@@ -15,7 +15,8 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
-from typing import Any, Protocol, TypeVar, overload
+from time import time
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 import anyio
 import anyio.to_thread
@@ -28,10 +29,13 @@ from ..domain.event import Event, TurnFinished
 from ..domain.message import Message
 from ..security import egress
 from ..tools import Tool, Toolset
+from ..tools.tool import ToolHints
 from ..tools.toolset import Approval
 from .config import Config
 from .context import KeptTurn, past_turns
 from .decision import Decision
+from .messages import Conversation, Given, conversation_of
+from .order import CallOrder
 from .portal import Background, wait_for
 from .supply import Failure, Supply
 from .turn import Emit, Turn
@@ -55,7 +59,7 @@ class BaseAgent:
 
     `supply` gives the engine for a turn on a text, and may take its time; `sessions` opens
     the store when a session is first asked for; `profile` says what works for a model, and
-    `retriever` ranks the tools, where there are many.
+    `retriever` ranks the tools, where there are many. `clock` gives seconds since the epoch.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class BaseAgent:
         tools: Iterable[Tool | Function] = (),
         instructions: str = "",
         approval: Approval | None = None,
+        clock: Callable[[], float] = time,
     ) -> None:
         self.config = config
         self.tools = Toolset(tools)
         self.instructions = instructions
         self.approval = approval
+        self._clock = clock
         self._supply = supply
         self._sessions = sessions
         self._profile = cache(profile)
@@ -84,115 +90,159 @@ class BaseAgent:
     @overload
     def tool(self, function: Function) -> Function: ...
     @overload
-    def tool(self, *, name: str = "", timeout: float | None = None) -> Callable[..., Function]: ...
     def tool(
-        self, function: Function | None = None, *, name: str = "", timeout: float | None = None
+        self, *, name: str = "", timeout: float | None = None, **hints: Unpack[ToolHints]
+    ) -> Callable[..., Function]: ...
+    def tool(
+        self,
+        function: Function | None = None,
+        *,
+        name: str = "",
+        timeout: float | None = None,
+        **hints: Unpack[ToolHints],
     ) -> Any:
-        """Decorator: the model may call this function. Raises ToolDefinitionError."""
+        """Decorator: the model may call this function.
+
+        The hints say what it does: `read_only=True`, `destructive=True`, `idempotent=True`; how
+        people ask for it: `examples=["…"]`; and when it is called: `after="other"`,
+        `required=True`. See `ToolHints`. Raises ToolDefinitionError.
+        """
         if function is None:
-            return partial(self.tool, name=name, timeout=timeout)
-        self.tools.add(Tool.from_function(function, name=name, timeout=timeout))
+            return partial(self.tool, name=name, timeout=timeout, **hints)
+        self.tools.add(Tool.from_function(function, name=name, timeout=timeout, **hints))
         return function
 
-    def chat(self, text: str, *, session: str = "") -> str:
-        """The reply. With `session`, a conversation that goes on, over restarts too; without,
-        the message stands alone. Raises EdgewrightError and its kinds."""
+    def chat(self, text: Given, *, session: str = "") -> str:
+        """The reply to a text, or to the last of a list of messages: `Message`s, or objects of the
+        OpenAI protocol; see `agent.messages`. With `session`, a text goes on with a stored
+        conversation, over restarts too; without, it stands alone. Raises EdgewrightError and its
+        kinds."""
         return self.run(text, session=session).text
 
-    async def chat_async(self, text: str, *, session: str = "") -> str:
+    async def chat_async(self, text: Given, *, session: str = "") -> str:
         """`chat` in the running event loop."""
         return (await self.run_async(text, session=session)).text
 
-    def run(self, text: str, *, session: str = "", result: Any = None) -> TurnFinished:
+    def run(self, text: Given, *, session: str = "", result: Any = None) -> TurnFinished:
         """The finished turn: the reply with its calls, usage and timings. With `result`, a type
         (a pydantic model, a dataclass, list[str], …), its `.result` is a validated object of it
-        in place of a free reply, unless the agent has to ask: `.stop_reason` is "question" then.
-        Raises ResultError when the model gives no valid one in Config(result_attempts=…)."""
+        in place of a free reply, unless the agent has to ask: `.stop_reason` is "question" or
+        "confirm" then. Raises ResultError when the model gives no valid one in
+        Config(result_attempts=…)."""
         return wait_for(partial(self.run_async, text, session=session, result=result))
 
-    async def run_async(self, text: str, *, session: str = "", result: Any = None) -> TurnFinished:
+    async def run_async(
+        self, text: Given, *, session: str = "", result: Any = None
+    ) -> TurnFinished:
         """`run` in the running event loop."""
         wanted = None if result is None else ResultType(result)
         return await self._turn(text, session, _ignore, stream=False, wanted=wanted)
 
-    def stream(self, text: str, *, session: str = "") -> EventStream:
+    def stream(self, text: Given, *, session: str = "") -> EventStream:
         """The turn's events, for `for` and `async for` alike; leaving early cancels the turn."""
         return EventStream(partial(self._turn, text, session))
 
-    def decide(self, text: str, *, session: str = "") -> Decision:
+    def decide(self, text: Given, *, session: str = "") -> Decision:
         """What the agent would do next, without doing it: no tool runs, and the session, which is
         read when it is named, does not hear of it. Raises EngineError and its kinds."""
         return wait_for(partial(self.decide_async, text, session=session))
 
-    async def decide_async(self, text: str, *, session: str = "") -> Decision:
+    async def decide_async(self, text: Given, *, session: str = "") -> Decision:
         """`decide` in the running event loop."""
-        async with self._supplied(text, session, _ignore) as supply:
-            turn = self._begin(supply, text, session, _ignore, stream=False)
+        talk = self._conversation(text, session)
+        async with self._supplied(talk.text, _ignore) as supply:
+            turn = self._begin(supply, talk, session, _ignore, stream=False)
             if session:
                 store = await anyio.to_thread.run_sync(self._sessions)
                 turn.past = past_turns(await anyio.to_thread.run_sync(store.history, session))
             return await self._bounded(turn.decide)
 
+    def warm(self) -> None:
+        """Loads the model and computes what the agent's prompts begin with, so that its first
+        answer does not wait for that. A model that is not on disk is pulled, unless offline.
+        Raises EngineError, ModelError and their kinds."""
+        wait_for(self.warm_async)
+
+    async def warm_async(self) -> None:
+        """`warm` in the running event loop."""
+        async with self._supplied("", _ignore) as supply:
+            await self._actor(supply.engine, stream=False).warm(self.tools.specs)
+
     async def _turn(
         self,
-        text: str,
+        text: Given,
         session: str,
         emit: Emit,
         *,
         stream: bool = True,
         wanted: ResultType | None = None,
     ) -> TurnFinished:
-        async with self._supplied(text, session, emit) as supply:
+        talk = self._conversation(text, session)
+        async with self._supplied(talk.text, emit) as supply:
             # A reply that is not wanted can be broken off only as it comes.
-            turn = self._begin(supply, text, session, emit, stream=stream or wanted is not None)
+            turn = self._begin(supply, talk, session, emit, stream=stream or wanted is not None)
             turn.wanted = wanted
             finished = await (self._kept(turn) if session else self._bounded(turn.run))
         emit(finished)
         return finished
 
-    @asynccontextmanager
-    async def _supplied(self, text: str, session: str, emit: Emit) -> AsyncIterator[Supply]:
-        """The engine for a turn, which may reach what the agent may."""
-        if not isinstance(text, str) or not text.strip():
-            raise ConfigError("The message is empty.", hint="Say something to the agent.")
+    def _conversation(self, text: Given, session: str) -> Conversation:
+        """What is to be acted on. Raises ConfigError, and ToolDefinitionError where the tools are
+        not right together."""
+        talk = conversation_of(text, self._system())
+        if session and not isinstance(text, str):
+            raise ConfigError(
+                "A list of messages is a conversation of its own; it continues no session.",
+                hint="Leave the session out, or give what the user says now as a text.",
+            )
         if session and not (isinstance(session, str) and _is_text(session)):
             raise ConfigError(f"{session!r} cannot name a session.", hint="Name it with a text.")
+        CallOrder(self.tools.specs)
+        return talk
+
+    @asynccontextmanager
+    async def _supplied(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
+        """The engine for a turn, which may reach what the agent may."""
         with egress.allowed(not self.config.offline_mode):
             async with self._supply(text, emit) as supply:
                 yield supply
 
-    def _begin(self, supply: Supply, text: str, session: str, emit: Emit, *, stream: bool) -> Turn:
+    def _actor(self, engine: Engine, *, stream: bool) -> Actor:
         config = self.config
+        return Actor(
+            engine,
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+            tool_format=config.tool_format,
+            stream=stream,
+            instructions=self._system(),
+            profile=self._profile(engine.model),
+            retriever=self._retriever,
+            without=config.acting_without,
+            confirm=config.confirm,
+            replies=config.replies,
+            clock=self._clock,
+        )
 
-        def actor(engine: Engine) -> Actor:
-            return Actor(
-                engine,
-                max_tokens=config.max_tokens,
-                temperature=config.temperature,
-                tool_format=config.tool_format,
-                stream=stream,
-                instructions=self._system(),
-                profile=self._profile(engine.model),
-                retriever=self._retriever,
-                without=config.acting_without,
-            )
-
+    def _begin(
+        self, supply: Supply, talk: Conversation, session: str, emit: Emit, *, stream: bool
+    ) -> Turn:
         async def another(error: Failure) -> Actor | None:
             engine = await supply.another(error)
-            return actor(engine) if engine else None
+            return self._actor(engine, stream=stream) if engine else None
 
         return Turn(
-            config,
-            actor(supply.engine),
+            self.config,
+            self._actor(supply.engine, stream=stream),
             self.tools,
             Message("system", self._system()),
-            (),
-            # A lone surrogate, from a file's name or from JSON, can go to no engine.
-            Message("user", text.encode("utf-8", "replace").decode()),
+            talk.past,
+            talk.current,
             emit,
             approval=self.approval,
             session=session,
             another=another,
+            clock=self._clock,
         )
 
     async def _kept(self, turn: Turn) -> TurnFinished:
@@ -201,7 +251,9 @@ class BaseAgent:
         session = turn.session
         store = await run(self._sessions)
         # Shielded, here and below: a cancelled caller must not leave a turn open behind it.
-        beginning = asyncio.ensure_future(run(store.begin, session, self.config.name, turn.user))
+        beginning = asyncio.ensure_future(
+            run(store.begin, session, self.config.name, turn.messages[0])
+        )
         try:
             number = await asyncio.shield(beginning)
             turn.past = past_turns(await run(store.history, session))
@@ -217,7 +269,7 @@ class BaseAgent:
             with anyio.CancelScope(shield=True):
                 await _to_the_end(close())
             raise
-        reply = [Message("assistant", finished.text)]
+        reply = [Message("assistant", finished.text, pending=finished.pending)]
         with anyio.CancelScope(shield=True):
             await _to_the_end(run(store.end, number, "done", reply))
         return finished

@@ -27,12 +27,20 @@ def digest(turn: PastTurn, words: int | None = None) -> str:
     asked = next((m.content for m in turn.messages if m.role == "user"), "")
     called = [f"{c.name}({_begin(c.arguments)})" for m in turn.messages for c in m.calls]
     answered = next((m.content for m in reversed(turn.messages) if m.role == "assistant"), "")
-    parts = [f"user: {_begin(asked, words)}"]
+    parts = [f"user: {_begin(asked, words)}"] if asked else []
     if called:
         parts.append(f"called {', '.join(called)}")
     if answered:
         parts.append(f"you: {_begin(answered)}")
     return "; ".join(parts)
+
+
+def question(turn: PastTurn, words: int | None = None) -> list[Message]:
+    """What led to the question that ends the turn (whole, or `words` characters of it), and the
+    question, with the call that is pending."""
+    asked = [m for m in turn.messages if m.role == "user"]
+    shown = [replace(m, content=_begin(m.content, words)) for m in asked]
+    return [*shown, turn.messages[-1]]
 
 
 def shortened(step: Step, limit: int) -> Step:

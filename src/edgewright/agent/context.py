@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from ..domain.errors import ContextOverflowError
 from ..domain.event import ContextTrimmed
 from ..domain.message import Message
-from .condense import PastTurn, Step, digest, shortened, view
+from .condense import PastTurn, Step, digest, question, shortened, view
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
 Policy = Literal["condense", "drop"]
@@ -86,21 +86,26 @@ async def fit(
     """The prompt's messages within `limit` tokens as `count` counts them, which may be more than
     the messages' own (`counts_more`), for there are tools to describe.
 
-    The system message and what the user says now always stay whole. The results of the current
-    turn's older calls are condensed first; then past turns are, oldest first, to a line each (by
-    policy, and only while that is enough), or dropped; the newest result is cut last.
+    The system message, what the user says now, and the question that it answers, where a call is
+    pending, always stay whole. The results of the current turn's older calls are condensed first;
+    then past turns are, oldest first, to a line each (by policy, and only while that is enough), or
+    dropped; the newest result is cut last.
     Raises ContextOverflowError when what must stay is too long by itself.
     """
     asked, steps, rest = _split(current)
 
     def shown(plan: _Plan) -> tuple[list[Message], str]:
-        turns = past[plan.dropped :]
-        digests = [digest(turn, plan.words) for turn in turns[: plan.condensed]]
+        until = plan.dropped + plan.condensed
+        told = [m for turn in past[until:] for m in turn.messages]
+        if not told and past and past[-1].messages[-1].pending:
+            # What the user answers now goes with the call that waits for it.
+            told = question(past[-1], plan.words if plan.condensed else WORDS[-1])
+            until -= 1
+        digests = [digest(turn, plan.words) for turn in past[plan.dropped : until]]
         start = system
         if digests:
             notes = "Earlier in this conversation:\n" + "\n".join(f"- {d}" for d in digests)
             start = replace(system, content=f"{system.content}\n\n{notes}")
-        told = [m for turn in turns[plan.condensed :] for m in turn.messages]
         made = _made(steps, plan)
         messages = [start, *told, *asked, *(m for step in made for m in step), *rest]
         short = [

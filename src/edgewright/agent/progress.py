@@ -10,12 +10,12 @@ from typing import Literal
 
 from ..domain.event import ToolCallFinished
 from ..domain.message import ToolCall
+from .order import TOO_EARLY
 
 Standstill = Literal["repeated_call", "cycle", "no_progress"]
 
 # How a `ToolCallFinished.error` begins that would be the same another time. Any other may pass.
-REJECTED = "invalid arguments:"
-_LASTING = (REJECTED, "there is no tool named", "the call was not approved")
+_LASTING = ("invalid arguments:", "there is no tool named", "the call was not approved")
 
 # Results that say no more than that it was done: not news, and yet each a step ahead.
 _DONE = {"", "null", "true", "ok", "done", "success"}
@@ -34,8 +34,8 @@ class Progress:
 
     - A call that was answered for good is not run again; one that failed may be tried once more.
     - Two steps in turns (A, B, A, B) are a cycle.
-    - A tool that rejects the arguments gets one more attempt from the model, which has seen the
-      error; a success in between gives it another.
+    - A tool that fails gets one more attempt from the model, which has seen the error; a success in
+      between gives it another. One that was called too early has its one attempt beside that.
     - After `patience` steps in a row that failed or gave only what was known, it is enough.
     """
 
@@ -44,7 +44,9 @@ class Progress:
         self._steps: list[frozenset[str]] = []
         self._final: set[str] = set()  # calls that were answered for good
         self._failed: Counter[str] = Counter()
-        self._rejected: Counter[str] = Counter()  # by tool, since it last took its arguments
+        # Steps in which a tool failed since it last went well, those apart in which it was only
+        # called too early.
+        self._failing: Counter[tuple[str, bool]] = Counter()
         self._known: set[tuple[str, str]] = set()  # results, by tool
         self._vain = 0  # steps in a row that taught nothing
 
@@ -64,9 +66,9 @@ class Progress:
         self._steps.append(frozenset(_key(done.call) for done in ended))
         learned = [self._learn(done) for done in ended]  # a list: all of them are to be taken in
         self._vain = 0 if any(learned) else self._vain + 1
-        # Once a step: of several calls rejected at once, the model has seen no error yet.
-        self._rejected.update({d.call.name for d in ended if d.error.startswith(REJECTED)})
-        if self._vain >= self.patience or any(n > 1 for n in self._rejected.values()):
+        # Once a step: of several calls that failed at once, the model has seen no error yet.
+        self._failing.update({_failure(done) for done in ended if done.error})
+        if self._vain >= self.patience or any(n > 1 for n in self._failing.values()):
             return "no_progress"
         return None
 
@@ -79,7 +81,7 @@ class Progress:
                 self._final.add(key)
             return False
         self._final.add(key)
-        self._rejected[name] = 0
+        self._failing[name, False] = 0
         new = (name, done.result) not in self._known
         self._known.add((name, done.result))
         return new or _says_done(done.result)
@@ -89,6 +91,10 @@ class Progress:
             return False
         first, second, third = self._steps[-3:]
         return first == third and second == step and first != second
+
+
+def _failure(done: ToolCallFinished) -> tuple[str, bool]:
+    return done.call.name, done.error.startswith(TOO_EARLY)
 
 
 def _key(call: ToolCall) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, TypeVar
 
 import anyio
@@ -16,6 +16,7 @@ from ..domain.errors import ContextOverflowError, EngineError, OfflineError
 from ..domain.event import (
     ArgumentsRepaired,
     Event,
+    PendingChanged,
     SchemaDegraded,
     SchemaIgnored,
     StopReason,
@@ -25,13 +26,14 @@ from ..domain.event import (
     ToolCallStarted,
     TurnFinished,
 )
-from ..domain.message import Message, ToolCall
+from ..domain.message import Message, Pending, ToolCall
 from ..domain.tool import ToolSpec
 from ..tools.toolset import Approval, Toolset, approved
 from .condense import PastTurn
 from .config import Config
 from .context import Count, fit
 from .decision import Decision
+from .order import CallOrder, unfinished
 from .progress import Progress
 from .supply import Failure
 from .typed import ResultType, is_json
@@ -49,29 +51,38 @@ class _Replying(Exception):
 
 @dataclass(slots=True)
 class Turn:
-    """What a turn needs, and how far it is. `keep` makes messages durable before it goes on;
-    `wanted` is the type of the result, where there is to be one, and `another` gives what to go on
-    with when the actor's engine fails."""
+    """What a turn needs, and how far it is.
+
+    `past` are the turns before, and `messages` those of this one, the user's first. `keep` makes
+    messages durable before it goes on; `wanted` is the type of the result, where there is to be
+    one, and `another` gives what to go on with when the actor's engine fails. `clock` gives seconds
+    since the epoch.
+    """
 
     config: Config
     actor: Actor
     tools: Toolset
     system: Message
     past: Sequence[PastTurn]
-    user: Message
+    messages: Sequence[Message]
     emit: Emit
     keep: Keep | None = None
     approval: Approval | None = None
     session: str = ""
     wanted: ResultType | None = None
     another: Callable[[Failure], Awaitable[Actor | None]] | None = None
+    clock: Callable[[], float] = time
     _current: list[Message] = field(default_factory=list)
+    _order: CallOrder = field(init=False)
+    _progress: Progress = field(default_factory=Progress)
     _calls: list[ToolCall] = field(default_factory=list)
+    _tried: set[str] = field(default_factory=set)  # required tools that were asked for
+    _pending: Pending | None = None
     _steps: int = 0
     _stop: StopReason = "reply"
     _started: float = field(default_factory=perf_counter)
     _first_text: float = 0.0
-    _said: bool = False
+    _spoke: bool = False
     _told: set[str] = field(default_factory=set)
     _unheld: set[tuple[str, str]] = field(default_factory=set)
     _left_out: tuple[int, int, str] = (0, 0, "")
@@ -80,26 +91,26 @@ class Turn:
     async def run(self) -> TurnFinished:
         """The turn's end, after every event before it was emitted. Raises EngineError, and
         ResultError when no valid result could be had."""
-        self._current = [self.user]
-        progress = Progress()
-        action = await self._act(with_tools=True)
-        while action.calls:
-            reason = await self._step(action, progress)
-            if reason:
-                self._stop = reason
-            action = await self._act(with_tools=reason is None)
+        self._begin()
+        action = await self._act(self.tools.specs)
+        while True:
+            if action.calls:
+                if reason := await self._step(action):
+                    self._stop = reason
+                action = await self._act(() if reason else self.tools.specs)
+            elif (owed := self._owed()) and not action.question:
+                self._tried.add(owed[0].name)
+                action = await self._act(owed[:1])
+            else:
+                break
         if self.wanted is not None and not action.question:
             return await self._typed(self.wanted)
-        if action.question:
-            self._stop = "question"
-        elif action.truncated:
-            self._stop = "max_tokens"
-        return self._finished(action.question or action.reply)
+        return self._ended(action)
 
     async def decide(self) -> Decision:
         """What the first step would be. Nothing is done or kept. Raises EngineError."""
-        self._current = [self.user]
-        action = await self._act(with_tools=True)
+        self._begin()
+        action = await self._act(self.tools.specs)
         return Decision(
             calls=action.calls,
             reply="" if action.calls or action.question else action.reply,
@@ -107,10 +118,20 @@ class Turn:
             usage=self.actor.cost.usage,
             seconds=perf_counter() - self._started,
             repairs=action.repairs,
+            pending=self._pending,
         )
 
-    async def _act(self, *, with_tools: bool) -> Action:
-        specs = self.tools.specs if with_tools else []
+    def _begin(self) -> None:
+        self._current = [*self.messages]
+        past = [message for turn in self.past for message in turn.messages]
+        self._order = CallOrder(self.tools.specs, [*past, *self._current])
+
+    def _owed(self) -> list[ToolSpec]:
+        """The required tools that have to be called yet, as far as nobody has asked for them."""
+        owed = self._order.owed(self._calls) if self._stop == "reply" else []
+        return [tool for tool in owed if tool.name not in self._tried]
+
+    async def _act(self, specs: Sequence[ToolSpec]) -> Action:
         if self.wanted is not None and not specs:
             return Action()  # the result is all that is missing
         return await self._by_any(lambda: self._acted(specs))
@@ -131,30 +152,43 @@ class Turn:
 
     async def _acted(self, specs: Sequence[ToolSpec]) -> Action:
         messages = await self._fitted(self._current, specs)
-        self._said = False
+        self._spoke = False
         try:
             action = await self.actor.act(messages, specs, self._reply_text)
         except _Replying:
             return Action()
         if action.unheld:
             self._tell_unheld(action.unheld)
-        if action.question and not action.calls and not self._said:
+        if specs:
+            self._note_pending(action)
+        if action.question and not action.calls and not self._spoke:
             self._text(action.question)
         return action
 
-    async def _step(self, action: Action, progress: Progress) -> StopReason | None:
+    def _note_pending(self, action: Action) -> None:
+        """Keeps what waits for the user, and tells how it came to that."""
+        pending = action.pending
+        if pending is not None and (action.question or not pending.asked):
+            pending = replace(pending, asked=self.clock())
+        self._pending = pending
+        for before, trigger, after in action.transition:
+            self.emit(PendingChanged(before, trigger, after, pending))
+
+    async def _step(self, action: Action) -> StopReason | None:
         """Makes the action's calls, as far as they get anywhere: why to stop, or None."""
-        admitted = progress.admit(action.calls)
+        admitted = self._progress.admit(action.calls)
         if admitted.reason:
             return admitted.reason
         ended = await self._carry_out(replace(action, calls=admitted.calls))
         self._steps += 1
-        if reason := progress.record(ended):
+        if reason := self._progress.record(ended):
             return reason
         return "max_steps" if self._steps == self.config.max_steps else None
 
     async def _typed(self, wanted: ResultType) -> TurnFinished:
         result = await self._by_any(lambda: self._produced(wanted))
+        if self._stop == "reply" and self._order.owed(self._calls):
+            self._stop = "no_progress"
         return self._finished(wanted.text(result), result)
 
     async def _produced(self, wanted: ResultType) -> Any:
@@ -196,17 +230,31 @@ class Turn:
         return fitted.messages
 
     async def _carry_out(self, action: Action) -> list[ToolCallFinished]:
-        self._calls += action.calls
+        """The ends of the action's calls: made at the same time, but for those that come after
+        others. A call that comes too early is not made."""
         made = Message("assistant", action.reply, calls=action.calls)
         await self._add([made])  # before they run: what a call did may outlive this process
-        for call in action.calls:
+        ended: list[ToolCallFinished] = []
+        left: Sequence[ToolCall] = action.calls
+        while left:
+            now, left = self._order.split(left)
+            done = await self._together(now, action) if now else self._refused(left)
+            left = left if now else ()
+            self._order.record(done)
+            await self._add([Message("tool", d.result, (), d.call.id, d.call.name) for d in done])
+            ended += done
+        return ended
+
+    async def _together(self, calls: Sequence[ToolCall], action: Action) -> list[ToolCallFinished]:
+        self._calls += calls
+        for call in calls:
             for spec in self.tools.specs:
                 if spec.name == call.name:
                     self._tell_degraded(spec.name, spec.parameters)
             if repairs := action.repairs.get(call.id):
                 self.emit(ArgumentsRepaired(call, repairs))
-            self.emit(ToolCallStarted(call))
-        ended: list[ToolCallFinished | None] = [None] * len(action.calls)
+            self.emit(ToolCallStarted(call, action.sources.get(call.id, {})))
+        ended: list[ToolCallFinished | None] = [None] * len(calls)
         approval = self.approval
         if approval is not None and not inspect.iscoroutinefunction(approval):
             approval = self._asked
@@ -221,15 +269,19 @@ class Turn:
             ended[n] = finished
             self.emit(finished)
 
-        if len(action.calls) == 1:
-            await carry_out(0, action.calls[0])
+        if len(calls) == 1:
+            await carry_out(0, calls[0])
         else:
             async with anyio.create_task_group() as group:
-                for n, call in enumerate(action.calls):
+                for n, call in enumerate(calls):
                     group.start_soon(carry_out, n, call)
-        done = [finished for finished in ended if finished is not None]
-        await self._add([Message("tool", d.result, (), d.call.id, d.call.name) for d in done])
-        return done
+        return [finished for finished in ended if finished is not None]
+
+    def _refused(self, calls: Sequence[ToolCall]) -> list[ToolCallFinished]:
+        refused = [self._order.refused(call) for call in calls]
+        for finished in refused:
+            self.emit(finished)
+        return refused
 
     def _tell_degraded(self, name: str, schema: dict[str, Any]) -> None:
         """Says once a turn what of a tool's, or the result's, schema decoding cannot be held to."""
@@ -256,18 +308,37 @@ class Turn:
             await self.keep(messages)
 
     def _text(self, text: str) -> None:
-        self._said = True
+        self._spoke = True
         if not self._first_text:
             self._first_text = perf_counter()
         self.emit(TextDelta(text))
 
     def _reply_text(self, text: str) -> None:
-        """Takes the reply as it comes. Where a typed result is wanted in its place, the reply is
-        broken off, unless calls could come after it, as they do natively."""
-        if self.wanted is None:
+        """Takes the reply as it comes. Where a typed result is wanted in its place, or a call is
+        owed before it, the reply is broken off, unless calls could come after it, as they do
+        natively."""
+        if self.wanted is None and not self._owed():
             self._text(text)
         elif not self.actor.native:
             raise _Replying
+
+    def _ended(self, action: Action) -> TurnFinished:
+        """The end of a turn with a question or a reply."""
+        pending = self._pending
+        if action.question:
+            confirms = pending is not None and pending.awaits == "confirmation"
+            self._stop = "confirm" if confirms else "question"
+            return self._finished(action.question)
+        if action.truncated:
+            self._stop = "max_tokens"
+        text = action.reply
+        if owed := self._order.owed(self._calls):
+            self._stop = "no_progress" if self._stop == "reply" else self._stop
+            notice = unfinished(owed)
+            more = f"\n{notice}" if text else notice
+            self._text(more)
+            text += more
+        return self._finished(text)
 
     def _finished(self, text: str, result: Any = None) -> TurnFinished:
         now = perf_counter()
@@ -286,4 +357,5 @@ class Turn:
             ),
             session=self.session,
             result=result,
+            pending=self._pending,
         )

@@ -39,6 +39,8 @@ class EdgewrightError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(hint)  # a traceback shows it below the message
 
     def as_dict(self) -> dict[str, str]:
         """The error as the JSON object the CLI prints: code, message, hint."""

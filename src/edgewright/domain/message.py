@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +33,13 @@ class Pending:
     missing: tuple[str, ...] = ()
     asked: float = 0.0
     times: int = 1
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Pending:
+        """The pending call that `dataclasses.asdict` wrote. Raises KeyError and TypeError for
+        anything else."""
+        call, missing = ToolCall(**value["call"]), tuple(value.get("missing", ()))
+        return cls(**{**value, "call": call, "missing": missing})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,21 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX message_by_turn ON message(turn, id);
     """,
+    """
+    ALTER TABLE message ADD COLUMN pending TEXT;  -- JSON of the call that a question asks for
+    """,
 )
 
 OPEN_SESSION = "INSERT INTO session (id, agent, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 RUNNING_TURN = "SELECT id, owner FROM turn WHERE session = ? AND state = 'running'"
 BEGIN_TURN = "INSERT INTO turn (session, started, owner, state) VALUES (?, ?, ?, 'running')"
 END_TURN = "UPDATE turn SET state = ?, finished = ? WHERE id = ? AND state = 'running'"
-ADD_MESSAGE = (
-    "INSERT INTO message (turn, role, content, calls, call_id, name) VALUES (?, ?, ?, ?, ?, ?)"
-)
+ADD_MESSAGE = """
+    INSERT INTO message (turn, role, content, calls, call_id, name, pending)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 HISTORY = """
-    SELECT turn.id, turn.state, role, content, calls, call_id, name
+    SELECT turn.id, turn.state, role, content, calls, call_id, name, pending
     FROM turn JOIN message ON message.turn = turn.id
     WHERE turn.session = ? AND turn.state <> 'running'
     ORDER BY message.id

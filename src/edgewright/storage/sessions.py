@@ -6,14 +6,14 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 import psutil
 
 from ..domain.errors import SessionBusyError
-from ..domain.message import Message, Role, ToolCall
+from ..domain.message import Message, Pending, Role, ToolCall
 from . import queries
 from .database import Database
 
@@ -87,11 +87,12 @@ class Sessions:
         """The session's past turns, oldest first; empty for an unknown session."""
         turns: dict[int, tuple[TurnState, list[Message]]] = {}
         for row in self._db.rows(queries.HISTORY, session):
-            turn, state, role, content, calls, call_id, name = cast(
-                tuple[int, TurnState, Role, str, str, str, str], row
+            turn, state, role, content, calls, call_id, name, waiting = cast(
+                tuple[int, TurnState, Role, str, str, str, str, str | None], row
             )
             made = tuple(ToolCall(**call) for call in json.loads(calls))
-            message = Message(role, content, made, call_id, name)
+            pending = Pending.of(json.loads(waiting)) if waiting else None
+            message = Message(role, content, made, call_id, name, pending)
             turns.setdefault(turn, (state, []))[1].append(message)
         return [Turn(i, state, tuple(messages)) for i, (state, messages) in turns.items()]
 
@@ -111,7 +112,9 @@ def _row(turn: int, message: Message) -> tuple[object, ...]:
     calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.calls]
     # A lone surrogate (from a terminal, from JSON) cannot be stored as UTF-8.
     content = message.content.encode("utf-8", "replace").decode()
-    return (turn, message.role, content, json.dumps(calls), message.call_id, message.name)
+    pending = json.dumps(asdict(message.pending)) if message.pending else None
+    named = (message.call_id, message.name)
+    return (turn, message.role, content, json.dumps(calls), *named, pending)
 
 
 def _this_process() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_type_hints
 
 from ..domain.errors import ToolDefinitionError
 from ..domain.tool import ToolSpec
@@ -22,12 +22,32 @@ class InvalidArguments(Exception):
     """The arguments do not fit the tool; the text is short and meant for the model."""
 
 
+class ToolHints(TypedDict, total=False):
+    """What is said of a tool beside its signature. The first three are MCP's tool annotations.
+
+    A `read_only` tool changes nothing, a `destructive` one does what cannot be undone, and an
+    `idempotent` one has no further effect when it is called again. A tool without a hint counts as
+    changing something. `examples` are requests that call for the tool, in people's own words.
+    `after` names tools that have to succeed first in the conversation. A `required` tool is called
+    before a turn that makes any other call may end.
+    """
+
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    examples: str | Sequence[str]
+    after: str | Sequence[str]
+    required: bool
+
+
 class Tool:
     """A function with a schema.
 
     `Tool.from_function(f)` reads name, description and parameters off a function with type hints
     and a docstring. `Tool(name=, description=, parameters=<JSON Schema>, function=)` takes them
     as given, and calls `function(**arguments)`. `timeout` is in seconds; None means the agent's.
+    Both take the hints of `ToolHints`: `read_only=True`, `destructive=True`, `idempotent=True`,
+    `examples=[…]`, `after="other"` or `after=[…]`, `required=True`.
     Raises ToolDefinitionError.
     """
 
@@ -39,8 +59,9 @@ class Tool:
         parameters: Mapping[str, Any],
         function: Callable[..., Any],
         timeout: float | None = None,
+        **hints: Unpack[ToolHints],
     ) -> None:
-        self._describe(name, description, parameters, function, timeout)
+        self._describe(name, description, parameters, function, timeout, hints)
         self._check = _schema_check(self.spec)
 
     def _describe(
@@ -50,6 +71,7 @@ class Tool:
         parameters: Mapping[str, Any],
         function: Callable[..., Any],
         timeout: float | None,
+        hints: ToolHints,
     ) -> None:
         if not isinstance(name, str) or not _NAME.match(name):
             raise ToolDefinitionError(
@@ -73,13 +95,18 @@ class Tool:
         schema = inlined({"properties": {}, **parameters}, name)
         # A lone surrogate, which a server's JSON can hold, can go to no engine.
         told = description.strip().encode("utf-8", "replace").decode()
-        self.spec = ToolSpec(name, told, schema)
+        self.spec = ToolSpec(name, told, schema, **_hints(name, **hints))
         self.function = function
         self.timeout = timeout
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], *, name: str = "", timeout: float | None = None
+        cls,
+        function: Callable[..., Any],
+        *,
+        name: str = "",
+        timeout: float | None = None,
+        **hints: Unpack[ToolHints],
     ) -> Tool:
         """The tool that a typed, documented function is. Raises ToolDefinitionError."""
         from docstring_parser import parse
@@ -95,7 +122,7 @@ class Tool:
         told = {p.arg_name: " ".join((p.description or "").split()) for p in doc.params}
         check, schema = _from_hints(function, name, told)
         tool = cls.__new__(cls)
-        tool._describe(name, description, schema, function, timeout)
+        tool._describe(name, description, schema, function, timeout, hints)
         tool._check = check  # pydantic's, which knows the types; its schemas are in order
         return tool
 
@@ -109,6 +136,38 @@ class Tool:
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
+
+
+def _hints(
+    tool: str,
+    *,
+    read_only: bool = False,
+    destructive: bool = False,
+    examples: str | Sequence[str] = (),
+    after: str | Sequence[str] = (),
+    **flags: bool,
+) -> dict[str, Any]:
+    """The hints as `ToolSpec` has them. Raises ToolDefinitionError."""
+    where = f"Tool {tool!r}"
+    if unknown := flags.keys() - {"idempotent", "required"}:
+        raise ToolDefinitionError(
+            f"{where}: there is no hint {min(unknown)!r}.",
+            hint=f"The hints are {', '.join(ToolHints.__annotations__)}.",
+        )
+    if read_only and destructive:
+        raise ToolDefinitionError(
+            f"{where} cannot be both read-only and destructive.",
+            hint="A read-only tool changes nothing; a destructive one cannot be undone.",
+        )
+    texts = {"examples": examples, "after": after}
+    for name, value in texts.items():
+        listed = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+        texts[name] = tuple(listed)
+        if not all(isinstance(text, str) and text.strip() for text in texts[name]):
+            raise ToolDefinitionError(f"{where}: {name} takes a text or a list of texts.")
+    if tool in texts["after"]:
+        raise ToolDefinitionError(f"{where} cannot come after itself.")
+    return {"read_only": read_only, "destructive": destructive, **texts, **flags}
 
 
 _Check = Callable[[dict[str, Any]], dict[str, Any]]
@@ -159,12 +218,11 @@ def _from_hints(
             ) from error
         required = parameter.default is parameter.empty
         default = ... if required else parameter.default
-        description = told.get(parameter.name) or None
+        # Left out where the docstring says nothing: it would hide a Field's own in the hint.
+        described = told.get(parameter.name)
+        said: dict[str, Any] = {"description": described} if described else {}
         # An alias, because pydantic refuses some names as fields (a leading underscore, say).
-        fields[f"p{len(fields)}"] = (
-            hint,
-            Field(default, alias=parameter.name, description=description),
-        )
+        fields[f"p{len(fields)}"] = (hint, Field(default, alias=parameter.name, **said))
     names = {field: info.alias for field, (_, info) in fields.items()}
     model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 

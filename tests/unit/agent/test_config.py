@@ -40,8 +40,11 @@ def test_the_issues_first_program_can_be_configured() -> None:
         ({"name": ""}, "name:"),
         ({"history": "forget"}, "history:"),
         ({"tool_format": "xml"}, "tool_format:"),
-        ({"max_token": 5}, "max_token: Extra inputs are not permitted"),
+        ({"max_token": 5}, "max_token: there is no such setting (did you mean max_tokens?)"),
+        ({"zzz": 5}, "zzz: there is no such setting."),
         ({"max_tokens": "many"}, "max_tokens:"),
+        ({"confirm": "always"}, "confirm:"),
+        ({"replies": "any"}, "replies:"),
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], said: str) -> None:

@@ -51,7 +51,7 @@ def test_a_decision_can_be_written_as_json() -> None:
     written = json.loads(json.dumps(agent_of(CALL).decide("Cancel order 7").as_dict()))
     assert written["calls"] == [{"id": "call_1", "name": "cancel", "arguments": {"order": 7}}]
     assert written["usage"]["completion"] > 0
-    assert set(written) == {"calls", "reply", "question", "usage", "seconds", "repairs"}
+    assert set(written) == {"calls", "reply", "question", "usage", "seconds", "repairs", "pending"}
 
 
 def test_the_session_is_read_and_not_written() -> None:

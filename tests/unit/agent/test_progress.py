@@ -53,8 +53,8 @@ def test_the_order_of_arguments_makes_no_other_call_of_it() -> None:
 def test_a_call_that_broke_may_be_run_once_more() -> None:
     progress = Progress()
     assert done(progress, A, error=BROKEN) is None
-    assert done(progress, A, error=BROKEN) is None
-    assert progress.admit([A]).reason == "repeated_call"
+    assert progress.admit([A]).reason is None
+    assert done(progress, A, error=BROKEN) == "no_progress"
 
 
 def test_a_retry_that_works_is_the_end_of_it() -> None:
@@ -95,10 +95,25 @@ def test_other_arguments_are_no_cycle() -> None:
     assert progress.admit([call("wait", seconds=2)]).reason is None
 
 
-def test_a_tool_that_rejects_twice_gets_no_third_attempt() -> None:
+@pytest.mark.parametrize("error", [REJECTED, BROKEN, "KeyError: 1"])
+def test_a_tool_that_fails_twice_gets_no_third_attempt(error: str) -> None:
     progress = Progress()
-    assert done(progress, call("f", x=1), error=REJECTED) is None
-    assert done(progress, call("f", x=2), error=REJECTED) == "no_progress"
+    assert done(progress, call("f", x=1), error=error) is None
+    assert done(progress, call("f", x=2), error=error) == "no_progress"
+
+
+def test_a_call_that_came_too_early_leaves_its_tool_an_attempt() -> None:
+    progress = Progress()
+    assert done(progress, call("f", x=1), error="call g first") is None
+    assert done(progress, call("g")) is None
+    assert done(progress, call("f", x=1), error=BROKEN) is None
+    assert done(progress, call("f", x=2), error=BROKEN) == "no_progress"
+
+
+def test_a_second_call_that_comes_too_early_is_the_last() -> None:
+    progress = Progress()
+    assert done(progress, call("f", x=1), error="call g first") is None
+    assert done(progress, call("f", x=2), error="call g first") == "no_progress"
 
 
 def test_each_tool_has_an_attempt_of_its_own_and_a_success_gives_another() -> None:
@@ -119,8 +134,8 @@ def test_several_calls_rejected_at_once_are_one_rejection() -> None:
 def test_steps_that_all_fail_are_no_progress() -> None:
     progress = Progress()
     assert done(progress, call("f", x=1), error="KeyError: 1") is None
-    assert done(progress, call("f", x=2), error="KeyError: 2") is None
-    assert done(progress, call("f", x=3), error="KeyError: 3") == "no_progress"
+    assert done(progress, call("g", x=2), error="KeyError: 2") is None
+    assert done(progress, call("h", x=3), error="KeyError: 3") == "no_progress"
 
 
 def test_results_that_are_known_already_are_no_progress() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ from edgewright.domain.errors import (
     StorageError,
     StorageReadOnlyError,
 )
-from edgewright.domain.message import Message, ToolCall
+from edgewright.domain.message import Message, Pending, ToolCall
 from edgewright.storage.database import Database
 from edgewright.storage.queries import MIGRATIONS
 from edgewright.storage.sessions import Sessions
@@ -47,6 +48,26 @@ def test_a_turn_comes_back_as_it_was_after_reopening(path: Path) -> None:
     assert past.messages == (USER, CALL, RESULT, REPLY)
     assert past.state == "done"
     assert opened(path).history("bob") == []
+
+
+def test_the_call_that_a_question_asks_for_comes_back(path: Path) -> None:
+    sessions = opened(path)
+    pending = Pending(CALL.calls[0], "arguments", ("id",), asked=5.5, times=2)
+    question = Message("assistant", "Which?", pending=pending)
+    sessions.end(sessions.begin("ann", "shop", USER), "done", [question])
+    sessions.close()
+    assert opened(path).history("ann")[0].messages == (USER, question)
+
+
+def test_messages_from_before_questions_had_calls_are_read(path: Path) -> None:
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1;")
+        db.execute("INSERT INTO session VALUES ('ann', 'shop', 0.0)")
+        db.execute("INSERT INTO turn VALUES (1, 'ann', 0.0, 1.0, 'x', 'done')")
+        db.execute("INSERT INTO message VALUES (1, 1, 'user', 'Hi', '[]', '', '')")
+        db.commit()
+    assert opened(path).history("ann")[0].messages == (Message("user", "Hi"),)
 
 
 def test_the_database_is_in_wal_mode_and_synced_in_full(path: Path) -> None:
