@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..domain.engine import Usage
-from ..domain.message import ToolCall
+from ..domain.evidence import Source
+from ..domain.message import Pending, ToolCall
 from ..domain.repair import Repair
 from ..domain.tool import ToolSpec
 from .propose.constrain import constrainable
@@ -24,10 +25,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Either `calls` to make, or the `reply`, or a `question` to the user: something is missing.
+    """Either `calls` to make, or the `reply`, or a `question` to the user.
 
-    `truncated`: the reply ran into max_tokens. `repairs`: what was mended in the arguments, by the
-    call's id. `unheld` is what the engine gave in place of JSON of the schema that it took.
+    `pending` is the call that waits for the user from now on, and `transition` how it came to that:
+    (before, trigger, after) for each move. `sources` says where the calls' values come from, by the
+    call's id and the argument, and `repairs` what was mended in them, by the call's id.
+    `truncated`: the reply ran into max_tokens. `unheld` is what the engine gave in place of JSON of
+    the schema that it took.
     """
 
     calls: tuple[ToolCall, ...] = ()
@@ -36,6 +40,9 @@ class Action:
     truncated: bool = False
     repairs: Mapping[str, tuple[Repair, ...]] = field(default_factory=dict)
     unheld: str = ""
+    pending: Pending | None = None
+    sources: Mapping[str, Mapping[str, Source]] = field(default_factory=dict)
+    transition: tuple[tuple[str, str, str], ...] = ()
 
 
 def calls_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:

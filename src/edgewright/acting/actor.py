@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -36,7 +37,8 @@ class Actor:
     is valid, so that a malformed call cannot happen. `profile` says what works for the model;
     `retriever` gives what ranks the tools where there are many. `without` names what is switched
     off, to measure what it is worth: see `profile.Part`. `instructions` are what the system message
-    begins with in every conversation.
+    begins with in every conversation. `confirm` and `replies` are those of `Config`; `clock` gives
+    seconds since the epoch.
     """
 
     def __init__(
@@ -51,8 +53,12 @@ class Actor:
         retriever: Callable[[], Retriever] = Retriever,
         without: Sequence[Part] = (),
         instructions: str = "",
+        confirm: Literal["destructive", "changes", "never"] = "destructive",
+        replies: Literal["grounded", "free"] = "grounded",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.engine = engine
+        self._confirm, self._replies, self._clock = confirm, replies, clock
         self._instructions = instructions
         self.profile = profile or Profile()
         self._model = Model(engine, max_tokens=max_tokens, temperature=temperature, stream=stream)
@@ -98,6 +104,9 @@ class Actor:
             action = await self._steps.next(talk, tools)
             return action or await self._reply(prompts.plain(messages), on_text)
         return await self._at_once(messages, tools, on_text)
+
+    async def warm(self, tools: Sequence[ToolSpec]) -> None:
+        """Computes what prompts about these tools begin with. Raises EngineError."""
 
     async def produce(
         self, messages: Sequence[Message], schema: dict[str, Any], on_text: OnText
