@@ -47,6 +47,9 @@ ViaOption = Annotated[
 ]
 ConcurrencyOption = Annotated[int, typer.Option("--concurrency", help="Cases at once.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Forget what was decided before.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help="The data set's folder; default: ../shared/data/… .")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -168,9 +171,98 @@ def bfcl(
 
     run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
     data = run.options.data
-    names = [name.strip() for name in categories.split(",")] if categories else CATEGORIES
+    names = _listed(categories) or CATEGORIES
     suite = Bfcl(load(_leaderboard(data), names, ids, limit), data)
     run.of(suite, {"--ids": ids, "--limit": limit, "--categories": categories})
+
+
+@app.command("seal-tools")
+def seal_tools(
+    model: ModelOption = "",
+    via: ViaOption = "acting",
+    ids: IdsOption = "all",
+    limit: LimitOption = None,
+    endpoint: EndpointOption = "",
+    api_key: KeyOption = "",
+    without: WithoutOption = None,
+    concurrency: ConcurrencyOption = 1,
+    data: DataOption = "",
+    fresh: FreshOption = False,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Seal-Tools: requests over tools of 146 fields, with three others of a right tool's field.
+
+    Only requests that name every value. Those where a call takes another's result are the category
+    "nested": right there are the calls that come first.
+    """
+    from ..evaluation.seal_tools import load
+
+    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    run.of(load(run.options.data, ids, limit), {"--ids": ids, "--limit": limit})
+
+
+@app.command()
+def dialogues(
+    model: ModelOption = "",
+    via: ViaOption = "acting",
+    split: Annotated[str, typer.Option(help="dev or train.")] = "dev",
+    services: Annotated[
+        str, typer.Option(help="Dialogues over no other services; with commas between.")
+    ] = "",
+    ids: IdsOption = "all",
+    limit: Annotated[int | None, typer.Option(help="The first N dialogues.")] = None,
+    endpoint: EndpointOption = "",
+    api_key: KeyOption = "",
+    without: WithoutOption = None,
+    concurrency: ConcurrencyOption = 1,
+    data: DataOption = "",
+    fresh: FreshOption = False,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Real dialogues over services, decided at each user turn with the true history given.
+
+    Scored as the data's score.py does it; the predictions are written in its form beside the
+    records. The rows judge each turn alone, the counts below them as score.py does: there a call
+    that was put to the user at the turn before counts as well.
+    """
+    from ..evaluation.dialogues import load
+
+    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    suite = load(run.options.data, split, _listed(services), ids, limit)
+    words = {"--split": split, "--services": services, "--ids": ids, "--limit": limit}
+    run.of(suite, words)
+
+
+@app.command()
+def desks(
+    model: ModelOption = "",
+    via: ViaOption = "acting",
+    files: Annotated[
+        str, typer.Option(help="Names of case files, such as taxi,mentions; default: all.")
+    ] = "",
+    ids: IdsOption = "all",
+    limit: Annotated[int | None, typer.Option(help="The first N of each file.")] = None,
+    endpoint: EndpointOption = "",
+    api_key: KeyOption = "",
+    without: WithoutOption = None,
+    concurrency: ConcurrencyOption = 1,
+    data: Annotated[str, typer.Option(help="The checkout that has benchmarks/desks.")] = "",
+    fresh: FreshOption = False,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Small applications over SQLite: the effect of each request is checked in the database."""
+    from ..evaluation.desks import load
+
+    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    suite = load(run.options.data, _listed(files), ids, limit)
+    run.of(suite, {"--files": files, "--ids": ids, "--limit": limit})
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")] if names else []
 
 
 def _leaderboard(data: str) -> Traversable:

@@ -53,6 +53,7 @@ def agent_for(
             description=spec.description,
             parameters=spec.parameters,
             function=_never_called,
+            read_only=spec.read_only,
         )
         for spec in case.tools()
     ]
