@@ -9,8 +9,9 @@ import pytest
 from odds import NO, YES, OddsEngine
 from shop import ORDER, TICKET
 
-from edgewright.acting import Action, Actor, Part, Profile, python_calls
-from edgewright.acting.check.grounding import NOT_SAID
+from edgewright.acting import Action, Actor, Part, Profile
+from edgewright.acting.propose import python_calls
+from edgewright.acting.check.owners import NOT_SAID
 from edgewright.acting.dialogue.parts import sentences
 from edgewright.acting.strategies.scored import MOST_ASKED, MOST_CALLS
 from edgewright.domain.engine import Chunk, Request, TokenLogprob

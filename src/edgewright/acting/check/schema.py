@@ -10,13 +10,17 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from ...domain.message import loads
 from ...domain.repair import Repair
+from ...domain.tool import ToolSpec
 from . import dates
-from .nearest import nearest
+from .draft import Draft
+from .evidence import Evidence
+from .nearest import nearest, same
 from .quantity import measured, number
 
 _WRAPPERS = ("arguments", "args", "kwargs", "parameters", "params", "input", "properties")
@@ -26,6 +30,13 @@ _NOTHING = ("null", "none", "nil", "")
 _MAX_TEXT = 200  # characters of a string that may be a number, a date, a word
 
 Schema = dict[str, Any]
+
+
+def schema(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
+    """Mends what nearly fits the tool's schema: a number in text, a list of one, a name in other
+    letters. A choice is never replaced by another one."""
+    arguments, repairs = repaired(draft.arguments, tool.parameters)
+    return replace(draft, arguments=arguments, repairs=(*draft.repairs, *repairs))
 
 
 def repaired(
@@ -176,8 +187,8 @@ def _chosen(value: Any, choices: list[Any]) -> tuple[Any, str] | None:
     if not isinstance(value, str | int | float):
         return None
     written = {_text(choice): choice for choice in choices if not isinstance(choice, dict | list)}
-    near = nearest(_text(value), list(written))
-    return None if near is None else (written[near], "the nearest of the choices")
+    choice = same(_text(value), list(written))
+    return None if choice is None else (written[choice], "as the choice is written")
 
 
 def _text(value: Any) -> str:

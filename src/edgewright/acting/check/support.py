@@ -1,223 +1,231 @@
-"""Whether what was said supports an argument, or the model made it up.
+"""Whether one utterance supports a value, or the model made it up.
 
-A word, number or date of the value is looked for in the conversation, in any of the forms people
-give it. Support is found generously where it decides whether the user is asked (a required
-argument), and strictly where it decides whether a value is left out (an optional one).
+A value is "stated" where the utterance has it, in some form; it "follows" where it can be worked
+out; it is "near" where what was said is nearly it. A name, a number, a date or a code has to be
+there as it is: "Maria" is neither Mariana nor marie@example.com, and 6 is not 60.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, time
 from typing import Any, Literal
 
-from ...domain.tool import ToolSpec
-from .dates import read_date
-from .heard import Heard, content_words, stem
-from .nearest import plain
+from . import dates
+from .parameter import Parameter
+from .quantity import UNITS, number
+from .utterance import Utterance, days_in, times_in
+from .words import content_words, folded, plain, singular, stem
 
-Level = Literal["stated", "derivable", "unsupported"]
+Support = Literal["", "near", "follows", "stated"]
 
-# Words of a flag's name and description that say nothing of what it is for.
-_OF_FLAGS = frozenset(
-    {
-        "whether", "flag", "boolean", "true", "false", "default", "defaults", "optional", "set",
-        "indicates", "indicating", "indicate", "include", "includes", "included", "including",
-        "return", "returns", "show", "get", "use", "used", "is", "has", "enable", "enabled",
-        "determine", "specifies", "specify", "when", "provided", "specified", "value", "option",
-        "result", "results", "data", "information", "only", "also", "want", "wants",
-    }
-)  # fmt: skip
-# Last words of a required parameter's name for what people imply and do not state; and for what
-# follows from a place that they do state.
-_JUDGEMENTS = frozenset(
-    {
-        "type", "category", "kind", "class", "language", "priority", "severity", "urgency",
-        "sentiment", "mode", "format",
-    }
-)  # fmt: skip
-_PLACES = frozenset({"state", "country", "region", "continent"})
-_SPANS = {"week": 7, "fortnight": 14, "month": 30, "quarter": 90, "year": 365}
+_MAX_CODES = 5000  # characters of a value in which codes are looked for
+_MAX_PHRASE = 60  # characters of words for a day or a time
+_MAX_WORDS = 200  # of a value, that are looked for
+_LARGEST = 10**15  # of a number that is looked for in other units
+_SPANS = {"month": 30, "quarter": 90, "year": 365}  # in days
 _IMPLY = {
-    0.0: frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"}),
-    1.0: frozenset({"a", "an", "each", "every", "per", "next", "last", "this"}),
+    0: frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"}),
+    1: frozenset({"a", "an", "each", "every", "per", "next", "last", "this", "me", "my", "just"}),
 }
-# Words for several things of which none is named: "on weekends", "everything", "all toppings".
-_SEVERAL = re.compile(r"\b(?:week(?:day|end)s?|daily|every(?:thing|one|body))\b")
-_ALL = re.compile(r"\b(?:all|every|each)(?: of)?(?: the| my| our| your)? (\w+)")
-_LARGEST = 10**15  # up to which numbers are looked for in other scales
-_MAX_WORDS = 200  # of a text, that are looked for
-_SCALES = (60, 3600, 24, 7, 30, 365, 12, 10, 100, 1000, 1024, 10**6, 10**9)
+_RELATIVE = re.compile(
+    r"\b(?:today|tonight|tomorrow|yesterday|now|current|currently|latest|upcoming|ago|"
+    r"(?:next|last|this|past|coming|previous)\s+\w+|week|weekend|month|year|"
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|morning|evening|noon|midnight)\b"
+)
+_NEGATIONS = frozenset(
+    {
+        "no", "not", "without", "t", "exclude", "excluding", "except", "skip", "never",
+        "kein", "keine", "keinen", "nicht", "ohne", "nein", "sin", "pas", "sans", "non", "nope",
+    }
+)  # fmt: skip
+_SCOPE = 3  # words before the one that is negated
 
 
-def supports(arguments: dict[str, Any], tool: ToolSpec, heard: Heard) -> dict[str, Level]:
-    """How far each argument follows from what was heard.
-
-    "stated": it is there, in some form. "derivable": it could follow, or a choice had to be made,
-    or it is the default. "unsupported": nothing speaks for it.
-    """
-    heard = heard.copy()
-    parameters = {name: _Parameter.of(name, tool) for name in arguments}
-    levels: dict[str, Level] = {}
-    # A number that was said once is not there for two: the required ones come first.
-    for name in sorted(arguments, key=lambda name: not parameters[name].required):
-        levels[name] = _level(arguments[name], parameters[name], heard)
-    placed = any(level == "stated" and isinstance(arguments[n], str) for n, level in levels.items())
-    for name, parameter in parameters.items():
-        if levels[name] == "unsupported" and parameter.last in _PLACES:
-            levels[name] = "derivable" if placed and parameter.required else "unsupported"
-    return {name: levels[name] for name in arguments}
+def support(value: Any, parameter: Parameter, said: Utterance) -> Support:
+    """How far the utterance supports a value that is neither a list nor an object."""
+    if parameter.is_flag and str(value).lower() in ("true", "false"):
+        return _flag(str(value).lower() == "true", parameter, said)
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, int | float):
+        return _number(value, parameter, said)
+    if not isinstance(value, str):
+        return ""
+    options = [choice for choice in parameter.choices if isinstance(choice, str)]
+    if value in options and (named := naming(value, options, said)):
+        return "stated" if named == "follows" and not parameter.is_judged else named
+    return _text(value, parameter, said)
 
 
-def levels_of_items(value: list[Any], name: str, tool: ToolSpec, heard: Heard) -> list[Level]:
-    """How far each item of a list that is an argument follows from what was heard."""
-    parameter, heard = _Parameter.of(name, tool), heard.copy()
-    return [_found(item, part, heard) for item, part in parameter.parts(value)]
+def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
+    """How far the utterance names one of the options: by its words, and not as part of a longer
+    option, or by those of its words that no other option has ("bedroom" for "bedroom speaker")."""
+    phrase, text = _phrase(choice), said.singular_text
+    if not phrase:
+        return "stated" if choice.strip() and choice.strip() in said.text else ""
+    others = [_phrase(option) for option in options if option != choice]
+    longer = [other for other in others if f" {phrase} " in f" {other} " and other != phrase]
+    if text.count(f" {phrase} ") > sum(text.count(f" {other} ") for other in longer):
+        return "stated"
+    shared = {word for other in others for word in other.split()}
+    own = [word for word in phrase.split() if word not in shared and number(word) is None]
+    named = sum(f" {word} " in text for word in own)
+    if named == 0 or len(phrase.split()) == 1:
+        return ""
+    return "stated" if named == len(own) < len(phrase.split()) else "follows"
 
 
-def means_several(name: str, heard: Heard) -> bool:
-    """Whether items of a list of that name can follow from what was said that nobody named."""
-    named = {stem(word) for word in plain(name).split()}
-    every = any(stem(word) in named for word in _ALL.findall(heard.plain))
-    return every or _SEVERAL.search(heard.plain) is not None
+def _phrase(choice: str) -> str:
+    return " ".join(map(singular, plain(choice).split()))
 
 
-def topic_is_said(name: str, tool: ToolSpec, heard: Heard) -> bool:
-    """Whether what a flag is about was asked for: mentioned, and not refused."""
-    return _flag(True, _Parameter.of(name, tool), heard) == "stated"
+def _number(value: int | float, parameter: Parameter, said: Utterance) -> Support:
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    if value in said.numbers or -value in said.numbers:
+        return "stated"
+    if abs(value) > _LARGEST:
+        return ""
+    if round(value, 10) in said.numbers:
+        return "stated"
+    if round(value * 100, 9) in said.shares or value / 100 in said.shares:
+        return "stated"
+    if said.converted(value):
+        return "follows"
+    words = parameter.words
+    if value in said.months and words & {"month", "months", "date"}:
+        return "stated"
+    if words & {"day", "days"} and any(_SPANS.get(word) == value for word in said.stems):
+        return "follows"
+    whole = parameter.schema.get("type") == "integer" or parameter.choices
+    implied = _IMPLY.get(int(value), frozenset()) if value in (0, 1) and whole else frozenset()
+    return "follows" if implied & said.words else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    name: str
-    schema: dict[str, Any]
-    tool: ToolSpec
-    required: bool
-
-    @classmethod
-    def of(cls, name: str, tool: ToolSpec) -> _Parameter:
-        schema = tool.parameters.get("properties", {}).get(name)
-        return cls(name, _dict(schema), tool, name in tool.parameters.get("required", ()))
-
-    def parts(self, value: Any) -> Iterator[tuple[Any, _Parameter]]:
-        """The values inside a list or object, each with its own parameter."""
-        if isinstance(value, dict):
-            known = _dict(self.schema.get("properties"))
-            for key, item in value.items():
-                yield item, replace(self, name=key, schema=_dict(known.get(key)))
-        elif isinstance(value, list):
-            for item in value:
-                yield item, replace(self, schema=_dict(self.schema.get("items")))
-
-    @property
-    def last(self) -> str:
-        return (plain(self.name).split() or [""])[-1]
-
-    @property
-    def judged(self) -> bool:
-        """Whether its value is a choice about what was said rather than a part of it."""
-        return self.last in _JUDGEMENTS or "enum" in self.schema or "const" in self.schema
-
-    @property
-    def topic(self) -> set[str]:
-        """What a flag is about: its name, and what its description has and the tool's has not."""
-        of_tool = {
-            stem(word) for word in content_words(f"{self.tool.name} {self.tool.description}")
-        }
-        told = str(self.schema.get("description", ""))
-        return _topic(self.name) | (_topic(told) - of_tool)
-
-    def is_default(self, value: Any) -> bool:
-        return "default" in self.schema and value == self.schema["default"]
+def _flag(value: bool, parameter: Parameter, said: Utterance) -> Support:
+    """What a flag is about has to come up, and in its sense."""
+    places = [n for n, word in enumerate(said.sequence) if stem(word) in parameter.topic]
+    if places:
+        refused = any(
+            _NEGATIONS & {*said.sequence[max(0, place - _SCOPE) : place]} for place in places
+        )
+        return "stated" if value != refused else ""
+    if said.asked and parameter.topic & {*map(stem, content_words(said.asked))}:
+        return "stated" if value != bool(_NEGATIONS & {*said.sequence[:_SCOPE]}) else ""
+    return ""
 
 
-def _level(value: Any, parameter: _Parameter, heard: Heard) -> Level:
-    level = _found(value, parameter, heard)
-    if isinstance(value, list) and level != "stated" and means_several(parameter.name, heard):
-        return "stated" if level == "derivable" else "derivable"
-    chosen = parameter.required and (isinstance(value, bool) or parameter.judged)
-    if level == "unsupported" and (chosen or parameter.is_default(value)):
-        return "derivable"
+def _text(text: str, parameter: Parameter, said: Utterance) -> Support:
+    if (day := dates.read_date(text)) or (day := _as_described(text, parameter, said)):
+        return _day(day, said)
+    if form := dates.rewritten(text, "time"):
+        return _time(text, time.fromisoformat(form), said)
+    if any(c.isdigit() for c in text) and (value := number(text)) is not None:
+        return _number(value, parameter, said)
+    return _words(text, said) or _phrase_of_time(text, said)
+
+
+def _phrase_of_time(text: str, said: Utterance) -> Support:
+    """A day or a time in other words than those that were said: "tomorrow" for "the 2nd"."""
+    if len(text) > _MAX_PHRASE:
+        return ""
+    days = {*days_in(text, said.today).values()} if said.today else set()
+    times = {*times_in(text).values()}
+    known = {*said.days.values(), *said.dates}
+    if len(days) + len(times) == 0 or not (days <= known and times <= {*said.times.values()}):
+        return ""
+    return "stated"
+
+
+def _as_described(text: str, parameter: Parameter, said: Utterance) -> date | None:
+    """The day that was said, of which the text is the form that the description asks for."""
+    if not any(c.isdigit() for c in text):
+        return None
+    for day in {*said.dates, *said.days.values()}:
+        if dates.as_described(day.isoformat(), parameter.description) == text:
+            return day
+    return None
+
+
+def _day(day: date, said: Utterance) -> Support:
+    if day in said.dates or day in said.days.values():
+        return "stated"
+    if said.days or said.dates:
+        return ""
+    if day.month in said.months and day.day in said.numbers:
+        return "stated"
+    # Without today's date nobody can tell what "tomorrow" is.
+    relative = said.today is None and _RELATIVE.search(said.lower)
+    month = day.month in said.months and day.day == 1
+    return "follows" if relative or month else ""
+
+
+def _time(text: str, moment: time, said: Utterance) -> Support:
+    if moment in said.times.values() or f" {folded(text)} " in said.spaced:
+        return "stated"
+    halves = {(m.hour % 12, m.minute) for m in said.times.values()}
+    return "follows" if (moment.hour % 12, moment.minute) in halves else ""
+
+
+def _words(text: str, said: Utterance) -> Support:
+    whole = folded(text)
+    if not whole:
+        return "stated" if text.strip() and text.strip() in said.text else ""
+    if f" {whole} " in said.spaced:
+        return "stated"
+    if whole.isalpha() and whole.upper() == whole.lower() and whole in said.spaced:
+        return "stated"  # of a script without capitals, which may set no spaces between words
+    level = _level(text, said)
+    if level != "stated" and "," in text:  # "San Francisco, CA" for "San Francisco"
+        head, _, rest = text.partition(",")
+        if len(rest.split()) < 3 and not any(c.isdigit() for c in rest):
+            level = "stated" if _level(head, said) == "stated" else level
     return level
 
 
-def _found(value: Any, parameter: _Parameter, heard: Heard) -> Level:
-    if value is None:
-        return "unsupported"
-    if isinstance(value, bool):
-        return _flag(value, parameter, heard)
-    if isinstance(value, int | float):
-        return _number(value, heard)
-    if isinstance(value, str):
-        return _text(value, heard)
-    return _most([_found(item, part, heard) for item, part in parameter.parts(value)])
-
-
-def _most(levels: list[Level]) -> Level:
-    """The level of a whole: what half of its parts are, and in between when some are."""
-    if 2 * levels.count("stated") >= len(levels) > 0:
+def _level(text: str, said: Utterance) -> Support:
+    words = content_words(text)[:_MAX_WORDS]
+    codes = {
+        word
+        for code in map(folded, filter(_is_code, text[:_MAX_CODES].split()))
+        if f" {code} " not in said.spaced
+        for word in code.split()
+    }
+    missing = [word for word in words if word in codes or not said.has(word)]
+    if not missing and 1 < len(words) < 4 and not said.has_together(words):
+        return ""
+    if not missing or _is_short_for(words, said) or _is_unit(text, said):
+        return "stated" if words else ""
+    names = {folded(word) for word in re.findall(r"\w+", text) if word != word.lower()}
+    fixed = {w for w in missing if w in names or w in codes or any(c.isdigit() for c in w)}
+    other = [word for word in missing if word in fixed or not said.has_related(word)]
+    if not other:
         return "stated"
-    return "derivable" if {*levels} - {"unsupported"} else "unsupported"
+    found = len(words) - len(other)
+    if not fixed and len(words) > 3 and 3 * found >= 2 * len(words):
+        return "stated"  # a text in words of the model's own
+    if (not fixed and 2 * found >= len(words)) or said.spells(text):
+        return "follows"
+    return "near" if all(said.typo_of(word) for word in other) and not codes else ""
 
 
-def _text(value: str, heard: Heard) -> Level:
-    if day := read_date(value):
-        return _date(day, heard)
-    words = content_words(value)[:_MAX_WORDS]
-    if not words:
-        return "stated" if value.strip() and value.strip() in heard.text else "unsupported"
-    found = [word for word in words if heard.has(word)]
-    if any(word.isdecimal() and word not in found for word in words):
-        return "derivable" if found else "unsupported"  # a number nobody named
-    initials = "".join(word[0] for word in plain(value).split())
-    if 2 * len(found) >= len(words) or (len(initials) > 1 and initials in heard.words):
-        return "stated"
-    relative = heard.relative and re.search(r"\d", value)
-    return "derivable" if found or relative or heard.spells(value) else "unsupported"
-
-
-def _date(day: date, heard: Heard) -> Level:
-    month = day.month in heard.months or day.month in heard.numbers
-    if day in heard.dates or (month and day.day in heard.numbers):
-        return "stated"
-    near = month or day.year in heard.numbers or heard.relative
-    return "derivable" if near else "unsupported"
-
-
-def _number(value: int | float, heard: Heard) -> Level:
-    forms = [value, abs(value)]
-    if abs(value) > _LARGEST:
-        return "stated" if value in heard.numbers else "unsupported"
-    if re.search(r"%|percent", heard.text):
-        forms += [round(value * 100, 9), value / 100]
-    for form in forms:
-        if heard.numbers[form] > 0:
-            heard.numbers[form] -= 1
-            return "stated"
-    if value in heard.months or any(_SPANS.get(word) == value for word in heard.stems):
-        return "stated"
-    scaled = any(
-        round(value * scale, 9) in heard.numbers or value / scale in heard.numbers
-        for scale in _SCALES
+def _is_short_for(words: list[str], said: Utterance) -> bool:
+    """Whether the words' initials were said, with one letter more at most: NYC, SFO."""
+    initials = "".join(word[0] for word in words)
+    return len(initials) > 1 and any(
+        short.startswith(initials) and len(short) - len(initials) < 2 for short in said.acronyms
     )
-    implied = _IMPLY.get(value, frozenset()) & heard.words
-    return "derivable" if scaled or implied else "unsupported"
 
 
-def _flag(value: bool, parameter: _Parameter, heard: Heard) -> Level:
-    if not parameter.topic & heard.stems:
-        return "unsupported"
-    refused = re.search(
-        r"\b(?:no(?! ?[.#]? ?\d)|not|without|exclud\w+|except|skip)\b|n't\b", heard.text
-    )
-    return "stated" if value != bool(refused) else "derivable"
+def _is_code(token: str) -> bool:
+    """Whether it is an address, an id, a file, of which every letter counts."""
+    mixed = len(token) > 4 and any(c.isdigit() for c in token) and any(c.isalpha() for c in token)
+    return mixed or re.search(r"\w[._@/:]\w|\d-|-\d", token) is not None
 
 
-def _topic(text: str) -> set[str]:
-    return {stem(word) for word in content_words(text) if word not in _OF_FLAGS}
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _is_unit(text: str, said: Utterance) -> bool:
+    """Whether the text is a unit that was said in another form."""
+    return text.lower() in UNITS and UNITS[text.lower()] in said.units

@@ -7,8 +7,22 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
+from ...domain.tool import ToolSpec
+from .draft import Draft
+from .evidence import Evidence
+
 _GIVEN = r"(?: ?\([^()]{0,40}\))?(?: ?(?:of|is|was|=|:))? ?[$€£]? ?-?(\d[\d,]*(?:\.\d+)?)"
 _MOST = 1e15  # of what is compared
+
+
+def swaps(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
+    """Changes over two numbers that the user gave by the names of two parameters, where each has
+    the other's."""
+    said = "\n".join(said.text for said in reversed(evidence.user))
+    for name, value in unswapped(draft.arguments, said).items():
+        if value != draft.arguments[name]:
+            draft = draft.having(name, value, "it had another one's number")
+    return draft
 
 
 def unswapped(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:

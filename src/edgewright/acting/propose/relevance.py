@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ...domain.message import Message
 from ...domain.tool import ToolSpec
-from ..check.heard import content_words, stem
+from ..check.words import content_words, stem
 from ..model import ABSENT
 
 _RELEVANCE = (

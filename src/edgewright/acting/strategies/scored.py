@@ -16,9 +16,10 @@ from ...domain.message import Message, ToolCall
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..action import Action
-from ..check.coordination import completed, crossed
-from ..check.grounding import grounded
-from ..check.schema import repaired
+from ..check.check import CHECKS, check
+from ..check.draft import Draft
+from ..check.evidence import Evidence
+from ..check.schema import schema
 from ..dialogue.conversation import Conversation
 from ..dialogue.parts import parts, sentences
 from ..model import ABSENT, Model, asking
@@ -87,13 +88,7 @@ class Steps:
                     repairs[found.call.id] = found.repairs
                 if "more" in self._without:
                     break
-            together = "crossing" not in self._without
-            if together and completed([call.arguments for call in mine], talk.request):
-                repairs.pop(mine.pop(0).id, None)
             made += mine
-            if together:
-                every = crossed([call.arguments for call in mine], talk.request)
-                made += [ToolCall(next(self._ids), tool.name, a) for a in every[len(mine) :]]
         return Action(calls=tuple(made), repairs=repairs) if made else None
 
     async def _tasks(
@@ -194,11 +189,14 @@ class Steps:
         )
         text, end = await self._model.generate(request)
         if end.finish == "length":
-            found = grounded(python_calls.begun(text, tool), tool, talk.said)
-            if not found.missing or "grounding" in self._without:
+            begun = python_calls.begun(text, tool)
+            missing = tuple(
+                name for name in self._checked(begun, tool, talk).missing if name in begun
+            )
+            if not missing or "grounding" in self._without:
                 raise self._model.cut_off(f"The call of {tool.name}")
             # It was about to make up what has to be asked for.
-            return _Found(ToolCall("", tool.name, found.arguments), (), found.missing)
+            return _Found(ToolCall("", tool.name, begun), (), missing)
         try:
             arguments = python_calls.read(text, tool)
         except ValueError as error:
@@ -206,15 +204,23 @@ class Steps:
                 f"{self._model.engine.name} did not hold the model to a call: {error}",
                 hint="The tool's schema may be more than the engine can enforce: simplify it.",
             ) from None
-        repairs: tuple[Repair, ...] = ()
-        if "repair" not in self._without:
-            arguments, repairs = repaired(arguments, tool.parameters)
-        call = ToolCall(next(self._ids), tool.name, arguments)
+        draft = self._checked(arguments, tool, talk)
+        call = ToolCall(next(self._ids), tool.name, draft.arguments)
         if "grounding" in self._without:
-            return _Found(call, repairs)
-        held = grounded(arguments, tool, talk.said)
-        call = replace(call, arguments=held.arguments)
-        return _Found(call, repairs + held.repairs, held.missing, held.stated)
+            return _Found(call, draft.repairs)
+        stated = frozenset(
+            name for name, source in draft.sources.items() if source.owner in ("user", "result")
+        )
+        return _Found(call, draft.repairs, (*draft.missing, *draft.refused), stated)
+
+    def _checked(self, arguments: dict[str, Any], tool: ToolSpec, talk: Conversation) -> Draft:
+        """The arguments, held against the tool's schema and against what was said."""
+        results = [Message("tool", result) for _, result in talk.made]
+        evidence = Evidence.of([*talk.before, Message("user", talk.request), *results])
+        checks = (schema,) if "grounding" in self._without else CHECKS
+        if "repair" in self._without:
+            checks = tuple(one for one in checks if one is not schema)
+        return check(arguments, tool, evidence, checks)
 
     async def _begins(self, tool: ToolSpec, talk: Conversation, made: Sequence[ToolCall]) -> float:
         """The log-odds, in nats, that after the calls made there is one of this tool to make, given

@@ -1,0 +1,203 @@
+"""One thing that was said, in the forms in which words, numbers and dates are looked up in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, time
+from fractions import Fraction
+from functools import cached_property
+
+from ...domain.evidence import Owner, Source
+from . import dates
+from .quantity import UNITS, number, numbers_in
+from .words import folded, is_typo, plain, singular, stem
+
+days_in = getattr(dates, "days_in", lambda text, today: {})  # until dates.py has them
+times_in = getattr(dates, "times_in", lambda text: {})
+MAX_TEXT = 100_000  # characters that are looked at, half of them from the start, half from the end
+_MAX_SHOWN = 80  # characters of a source's text
+
+# Codes of currencies whose names have other letters.
+_CURRENCIES = {"gbp": "pound", "chf": "swiss", "cny": "yuan", "krw": "won", "rmb": "renminbi"}
+_SHARE = re.compile(r"(?<![\d.])(?<!\d,)(\d{1,9}(?:\.\d{1,9})?) ?(?:%|percent\b|per cent\b)")
+_METRIC = {
+    "p": Fraction(1, 10**12), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6),
+    "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
+    "c": Fraction(1, 100), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
+}  # fmt: skip
+# As in "5 km", "100µF". The number is bounded, so that each is looked at once.
+_WITH_UNIT = re.compile(r"(?<![\w.])(-?\d{1,15}(?:[.,]\d{1,15})?)[ -]?(°?[^\W\d_]{1,12})(?![\w])")
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """What a user (`owner` "user") or a tool ("result") said. `turn` counts the user's messages;
+    `asked` is the question of the assistant that it answers; `today` is needed to understand
+    relative dates."""
+
+    owner: Owner
+    turn: int
+    text: str
+    asked: str = ""
+    today: date | None = None
+
+    def source(self, form: str = "") -> Source:
+        """This as the source of a value that was said in the form."""
+        form = " ".join((form or self.text[: 2 * _MAX_SHOWN]).split())
+        return Source(
+            self.owner,
+            self.turn,
+            form if len(form) <= _MAX_SHOWN else f"{form[: _MAX_SHOWN - 1]}…",
+        )
+
+    @cached_property
+    def lower(self) -> str:
+        return self.text.lower()
+
+    @cached_property
+    def sequence(self) -> list[str]:
+        """Its words, in order."""
+        return folded(self.text).split()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(self.sequence) | {*plain(self.text).split()}
+
+    @cached_property
+    def spaced(self) -> str:
+        """Its words with single spaces between and around."""
+        return f" {' '.join(self.sequence)} "
+
+    @cached_property
+    def singular_text(self) -> str:
+        """As `spaced`, without the endings of plurals."""
+        return f" {' '.join(map(singular, self.sequence))} "
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        return frozenset(map(stem, self.words))
+
+    @cached_property
+    def singulars(self) -> frozenset[str]:
+        return frozenset(map(singular, self.words))
+
+    @cached_property
+    def acronyms(self) -> frozenset[str]:
+        """Its words in capitals, folded."""
+        return frozenset(word.lower() for word in re.findall(r"\b[A-Z]{2,6}\b", self.text))
+
+    @cached_property
+    def numbers(self) -> Counter[int | float]:
+        """The numbers in it, with how often each is said."""
+        return Counter(numbers_in(self.lower))
+
+    @cached_property
+    def shares(self) -> frozenset[float]:
+        """The numbers that were said in percent."""
+        return frozenset(float(share) for share in _SHARE.findall(self.lower))
+
+    @cached_property
+    def quantities(self) -> list[tuple[int | float, str]]:
+        """Each number that a unit follows, with the word for the unit: (5, "km"), (2, "hours")."""
+        found: list[tuple[int | float, str]] = []
+        for digits, unit in _WITH_UNIT.findall(self.text):
+            if (value := number(digits)) is not None:
+                found.append((value, unit.lstrip("°")))
+        for before, unit in zip(self.sequence, self.sequence[1:], strict=False):
+            if unit in UNITS and len(unit) > 2 and not before.isdigit():
+                value = 1 if before in ("a", "an", "per") else number(before)
+                if value is not None:
+                    found.append((value, unit))
+        return found
+
+    def converted(self, value: int | float) -> bool:
+        """Whether the value is one of the quantities in another unit of its kind, or without the
+        metric prefix of its unit."""
+        for amount, unit in self.quantities:
+            kind, factor = UNITS.get(unit.lower(), ("", Fraction(0)))
+            exact = Fraction(str(amount))
+            others = [other for _, (k, other) in UNITS.items() if k == kind and other and factor]
+            forms = [float(exact * factor / other) for other in others]
+            if kind == "temperature":
+                forms = [float(exact * 9 / 5 + 32), float((exact - 32) * 5 / 9)]
+            if 1 < len(unit) < 4 and unit[0] in _METRIC:
+                forms.append(float(exact * _METRIC[unit[0]]))
+            if any(abs(form - value) <= 1e-4 * abs(form) for form in forms):
+                return True
+        return False
+
+    @cached_property
+    def units(self) -> frozenset[tuple[str, Fraction]]:
+        # Not the end of "company's", which is no seconds, nor of "don't", no tonnes.
+        measures = plain(re.sub(r"['’]\w{1,2}\b", "", self.lower)).split()
+        return frozenset(UNITS[word] for word in measures if word in UNITS)
+
+    @cached_property
+    def dates(self) -> frozenset[date]:
+        """The days that it names with their year."""
+        return frozenset(dates.dates_in(self.lower))
+
+    @cached_property
+    def days(self) -> dict[str, date]:
+        """The days that it names relative to today, or without a year, by the words for them."""
+        return days_in(self.text, self.today) if self.today else {}
+
+    @cached_property
+    def times(self) -> dict[str, time]:
+        """The times of day that it names, by the words for them."""
+        return times_in(self.text)
+
+    @cached_property
+    def months(self) -> frozenset[int]:
+        return frozenset(dates.months_in(self.lower))
+
+    def has(self, word: str) -> bool:
+        """Whether it has the plain word, but for a plural, or a number or unit in other words."""
+        if word in self.words or singular(word) in self.singulars:
+            return True
+        if word.isdecimal():
+            return len(word) < 30 and int(word) in self.numbers
+        if word in UNITS and UNITS[word] in self.units:
+            return True
+        return _CURRENCIES.get(word) in self.stems
+
+    def has_all(self, text: str) -> bool:
+        """Whether it has every word of the text."""
+        return all(self.has(word) for word in folded(text).split())
+
+    def has_together(self, words: list[str]) -> bool:
+        """Whether it has the plain words close to each other, in any order."""
+        wanted = {singular(word) for word in words}
+        width, seen = 2 * len(words) + 6, dict[str, int]()
+        for place, word in enumerate(map(singular, self.sequence)):
+            if word in wanted:
+                seen[word] = place
+                if len(seen) == len(wanted) and place - min(seen.values()) < width:
+                    return True
+        return False
+
+    def has_related(self, word: str) -> bool:
+        """Whether it has another word of the same stem, or that begins in the same way."""
+        if stem(word) in self.stems:
+            return True
+        return len(word) > 5 and any(
+            other[:5] == word[:5] and abs(len(other) - len(word)) < 5 for other in self.words
+        )
+
+    def typo_of(self, word: str) -> str:
+        """The word in it that is nearly the plain word, or ""."""
+        return next((other for other in self.words if is_typo(other, word)), "")
+
+    def spells(self, code: str) -> bool:
+        """Whether a code like USD, TX or NYC is made of letters of the words in it, in order."""
+        if not re.fullmatch(r"(?:[A-Z]\.?){2,4}", code):
+            return False
+        letters = r"\w{0,20} ?".join(code.replace(".", "").lower())
+        return re.search(rf"\b{letters}", self.spaced) is not None
+
+
+def shortened(text: str, most: int = MAX_TEXT) -> str:
+    """The text, or of a longer one its start and its end."""
+    return text if len(text) <= most else f"{text[: most // 2]} {text[-(most // 2) :]}"
