@@ -26,7 +26,7 @@ INSERT INTO cards VALUES ('4411', 0), ('7702', 0);
 def agent(db: sqlite3.Connection, config: Config, **more: Any) -> Agent:
     """The bank's agent over a customer's accounts in the database."""
     records = Database(db)
-    desk = Agent(config, instructions="You help a customer of the Hill Bank.", **more)
+    desk = Agent(config, instructions="You help a customer of a bank.", **more)
 
     def known(account: str) -> dict[str, Any]:
         found = records.row("SELECT * FROM accounts WHERE account = ?", account.lower())

@@ -32,7 +32,7 @@ def agent(db: sqlite3.Connection, config: Config, **more: Any) -> Agent:
     records = Database(db)
     desk = Agent(
         config,
-        instructions="You are the assistant of the gym Bold Moves and talk to its members.",
+        instructions="You are the assistant of a gym and talk to its members.",
         **more,
     )
 

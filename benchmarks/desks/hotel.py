@@ -31,7 +31,7 @@ def agent(db: sqlite3.Connection, config: Config, **more: Any) -> Agent:
     records = Database(db)
     desk = Agent(
         config,
-        instructions="You assist the receptionists of the Hotel Seeblick. Be brief and polite.",
+        instructions="You assist the receptionists of a hotel. Be brief and polite.",
         **more,
     )
 

@@ -29,7 +29,7 @@ def agent(db: sqlite3.Connection, config: Config, **more: Any) -> Agent:
     records = Database(db)
     desk = Agent(
         config,
-        instructions="You work for City Cab and answer people who write to the dispatcher.",
+        instructions="You work for a taxi company and answer people who write to the dispatcher.",
         **more,
     )
 

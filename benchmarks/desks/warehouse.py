@@ -14,7 +14,7 @@ CREATE TABLE articles (article TEXT PRIMARY KEY, name TEXT, shelf TEXT, stock IN
 CREATE TABLE purchases (article TEXT, amount INTEGER);
 INSERT INTO articles VALUES
     ('A-17', 'desk lamp', 'R3', 24), ('A-18', 'floor lamp', 'R3', 6),
-    ('B-05', 'office chair', 'R7', 11), ('B-06', 'bar stool', 'R7', 0),
+    ('B-05', 'office chair', 'R7', 11), ('B-61', 'bar stool', 'R7', 0),
     ('C-40', 'coat rack', 'R1', 58);
 """
 
