@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +70,7 @@ class _Run:
     offline: bool
     api_key: str
 
-    def of(self, suite: Suite[Any], words: dict[str, object]) -> None:
+    def of(self, suite: Suite[Any], words: Mapping[str, object]) -> None:
         """Runs the suite and shows what it comes to. `words` are the command's own options, for
         the line that goes on where this run stopped."""
         from ..evaluation.run import Evaluation
@@ -90,7 +91,7 @@ class _Run:
             raise
         _show(evaluation)
 
-    def _again(self, name: str, own: dict[str, object]) -> str:
+    def _again(self, name: str, own: Mapping[str, object]) -> str:
         """The command that goes on. A key is best left in the environment."""
         to = self.options
         options: dict[str, object] = {
