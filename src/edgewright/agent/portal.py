@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _portal: BlockingPortal | None = None
+_thread: threading.Thread | None = None
 _owner = 0  # the process that has it: in a fork its thread is not there, nor are the models' own
 
 
@@ -47,13 +48,13 @@ def portal() -> BlockingPortal:
 def _start() -> None:
     # Not by anyio's start_blocking_portal: what that returns ends the portal, and waits for it,
     # when it is collected, which in a fork without the portal's thread is a wait for ever.
-    global _portal, _owner
+    global _portal, _thread, _owner
     with _lock:
         if _portal is None:
             began: Future[BlockingPortal] = Future()
             thread = threading.Thread(target=_serve, args=(began,), name="edgewright", daemon=True)
             thread.start()
-            _portal, _owner = began.result(), os.getpid()
+            _portal, _thread, _owner = began.result(), thread, os.getpid()
             at_exit(partial(_stop, _portal, thread))
 
 
@@ -68,6 +69,15 @@ def _serve(began: Future[BlockingPortal]) -> None:
     except BaseException as error:
         if not began.done():
             began.set_exception(error)
+
+
+def stop() -> None:
+    """Ends the event loop, and what runs in it; whoever needs one next starts another."""
+    global _portal, _thread
+    with _lock:
+        running, thread, _portal, _thread = _portal, _thread, None, None
+    if running is not None and thread is not None:
+        _stop(running, thread)
 
 
 def _stop(portal: BlockingPortal, thread: threading.Thread) -> None:

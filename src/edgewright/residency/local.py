@@ -325,14 +325,21 @@ async def leased(
     emit: Callable[[Event], None],
     turn: bool = True,
     priority: int = 0,
+    patient: bool = True,
 ) -> AsyncIterator[Engine]:
     """The model's engine, in memory for as long as the context lasts. Says ModelLoaded to `emit`
-    when it had to be loaded. Raises ModelError and EngineError and their kinds."""
+    when it had to be loaded. One that is not `patient` does not wait for models in use. Raises
+    ModelError and EngineError and their kinds."""
     ways = await apart(partial(model.ways, resources))  # it may pull
     idle_after = resources.idle_seconds if resources.auto_unload_idle_models else None
     lease: Lease
     async with residency.lease(
-        ways, patience=patience, turn=turn, priority=priority, idle_after=idle_after
+        ways,
+        patience=patience,
+        turn=turn,
+        priority=priority,
+        idle_after=idle_after,
+        patient=patient,
     ) as lease:
         if lease.loaded:
             emit(

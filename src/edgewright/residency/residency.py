@@ -129,14 +129,17 @@ class Residency:
         turn: bool = True,
         priority: int = 0,
         idle_after: float | None = None,
+        patient: bool = True,
     ) -> AsyncIterator[Lease]:
         """The best of the ways that can be had, for as long as the context lasts.
 
-        Waits while others use what has to go for it. Raises MemoryBudgetError, before anything
-        is loaded, when it can never fit; EngineTimeoutError after `patience` seconds; and what
-        loading raises.
+        Waits while others use what has to go for it, if it is `patient`. Raises MemoryBudgetError,
+        before anything is loaded, when it can never fit; EngineTimeoutError after `patience`
+        seconds; and what loading raises.
         """
-        with self._asked(ways, turn=turn, priority=priority, idle_after=idle_after) as waiting:
+        with self._asked(
+            ways, turn=turn, priority=priority, idle_after=idle_after, patient=patient
+        ) as waiting:
             try:
                 async with asyncio.timeout(patience) as limit:
                     lease = await asyncio.wrap_future(waiting.future)
@@ -230,9 +233,17 @@ class Residency:
 
     @contextlib.contextmanager
     def _asked(
-        self, ways: Sequence[Way], *, turn: bool, priority: int, idle_after: float | None
+        self,
+        ways: Sequence[Way],
+        *,
+        turn: bool,
+        priority: int,
+        idle_after: float | None,
+        patient: bool = True,
     ) -> Iterator[_Waiting]:
-        waiting = self._ask(ways, turn=turn, priority=priority, idle_after=idle_after)
+        waiting = self._ask(
+            ways, turn=turn, priority=priority, idle_after=idle_after, patient=patient
+        )
         try:
             yield waiting
         finally:

@@ -22,13 +22,17 @@ from ..domain.engine import Engine
 from ..domain.errors import ModelNotPulledError
 from ..residency.local import LocalModel, leased
 from ..residency.resources import ResourceConfig
+from ..security import egress
 from ..tools import Tool
 from ..tools.toolset import Approval
 from .files import EMBEDDING_MODEL, embedding_card, files_of
 from .line import Line
 from .names import unable
+from .preload import Preload, turn_begins
 from .shared import can_act, default_sessions, models, profile_for
-from .sources import Given, Source, in_memory, let_go, source_for
+from .sources import Given, Named, Source, in_memory, let_go, source_for
+
+TOOLS_ADDED_S = 0.2  # after an agent is made, its tools are
 
 _lock = threading.Lock()
 _open: weakref.WeakSet[Agent] = weakref.WeakSet()  # agents that are not closed
@@ -48,7 +52,8 @@ class Agent(BaseAgent):
     A model that is not on disk is pulled on first use, unless offline. One that cannot choose tools
     is used as it is, with a ModelWarning when the agent has tools. A model is in memory from
     the first turn that needs it until it is idle for long or has to make room: see
-    `set_resources`.
+    `set_resources`; one that is on disk is loaded in the background, when the agent is made,
+    unless Config(preload=False).
     Raises ConfigError, UnknownModelError, ModelFileError, ToolDefinitionError.
     """
 
@@ -92,6 +97,9 @@ class Agent(BaseAgent):
             approval=approval,
         )
         self._may_warn = profile is None
+        self._preload = None
+        if config.preload and isinstance(self._source, Named):
+            self._preload = Preload(self._lease_early, self._warm)
         with _lock:
             _open.add(self)
 
@@ -104,6 +112,8 @@ class Agent(BaseAgent):
     def close(self) -> None:
         """Give back the memory of its models, but for those that another agent uses or that are
         pinned. Safe to call twice."""
+        if self._preload is not None:
+            self._preload.stop()
         with _lock:
             _open.discard(self)
             others = {name for agent in _open for name in agent._in_memory()}
@@ -117,6 +127,10 @@ class Agent(BaseAgent):
 
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
+        turn_begins()
+        if self._preload is not None:
+            for event in await self._preload.loaded():
+                emit(event)
         async with self._line.supply(text, len(self.tools), emit) as supply:
             if self._may_warn and len(self.tools):
                 self._may_warn = False  # once is enough
@@ -125,6 +139,21 @@ class Agent(BaseAgent):
             if len(self.tools) > HANDFUL:
                 await anyio.to_thread.run_sync(_prefetch_embedding)  # the first that acting needs
             yield supply
+
+    @contextlib.asynccontextmanager
+    async def _lease_early(self, emit: Emit) -> AsyncIterator[Engine]:
+        """The engine before there is a turn. Raises ModelNotPulledError where it is not here."""
+        source = self._source
+        assert isinstance(source, Named)
+        if not await anyio.to_thread.run_sync(source.at_hand):
+            raise ModelNotPulledError(f"{source.model} is not on this machine.")
+        with egress.allowed(not self.config.offline_mode):
+            async with source.lease("", 0, emit, early=True) as engine:
+                yield engine
+
+    async def _warm(self, engine: Engine) -> None:
+        await anyio.sleep(TOOLS_ADDED_S)
+        await self._actor(engine, stream=False).warm(self.tools.specs)
 
 
 def _warn_if_it_cannot_act(model: str) -> None:

@@ -35,7 +35,14 @@ from ..residency.selection import Candidate, Choice, choose
 from .adapters import adapter_of
 from .engines import DEFAULT_ENGINE, EngineClass, engine_class, setup_for
 from .files import chats, local_model
-from .folders import FolderModel, at_home, check_format, folder_model, provider_of
+from .folders import (
+    FolderModel,
+    at_home,
+    check_format,
+    folder_model,
+    foundry_alias,
+    provider_of,
+)
 from .running import at_a_server
 from .shared import adapters, models, power
 
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"  # the model is chosen for each turn
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
+EARLY = -2  # the priority of a model that is loaded before it is needed
 _OTHER_ENGINES = ("openvino_genai", "onnxruntime_genai", "mlx_lm")  # that load files in process
 
 
@@ -135,8 +143,32 @@ class Named:
         other = self._choice[0] if self._choice else None
         return other.name if other else DEFAULT_ENGINE
 
+    def at_hand(self) -> bool:
+        """Whether the model can be loaded before it is needed: nothing is to be pulled or made, and
+        no agent that comes later wants it with another adapter. Raises ModelError, EngineError."""
+        from ..models.catalog import Catalog
+        from ..models.store import Store
+
+        if self.adapter or foundry_alias(self.config):
+            return False
+        if isinstance(self.local, FolderModel):
+            return True
+        card = Catalog.default().find(self.model)
+        if card is not None and Store().path(card) is None:
+            return False
+        cls = engine_class(self.config.model_provider)
+        if cls is None or cls.name == DEFAULT_ENGINE:
+            return True
+        from ..engines.files import file_for
+
+        return file_for(cls, self._file()) is not None
+
     @contextlib.asynccontextmanager
-    async def lease(self, text: str, tools: int, emit: Emit) -> AsyncIterator[Engine]:
+    async def lease(
+        self, text: str, tools: int, emit: Emit, *, early: bool = False
+    ) -> AsyncIterator[Engine]:
+        """The engine for a turn; or, `early`, before there is one: then nobody else has to wait
+        for it."""
         resources = self.config.resources or ResourceConfig()
         if resources.power_management and models().resources.power_management:
             await anyio.to_thread.run_sync(_look_at_power, emit)
@@ -152,7 +184,9 @@ class Named:
                 resources=resources,
                 patience=self.config.timeout,
                 emit=emit,
-                priority=PRIORITIES[self.config.priority],
+                turn=not early,
+                priority=EARLY if early else PRIORITIES[self.config.priority],
+                patient=not early,
             )
             try:
                 model = replace(self.local, other=other) if other else self.local

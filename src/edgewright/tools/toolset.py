@@ -46,7 +46,7 @@ class Toolset:
         return tool
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._tools.values())
+        return iter(list(self._tools.values()))  # others may add some meanwhile
 
     def __len__(self) -> int:
         return len(self._tools)
