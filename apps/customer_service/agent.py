@@ -28,7 +28,7 @@ def make_agent(
         "Answer in one or two sentences.",
     )
 
-    @agent.tool
+    @agent.tool(read_only=True, examples=["Where is my parcel?", "Has 20001 been sent yet?"])
     def lookup_order_status(order_id: str) -> dict[str, Any]:
         """Look up the status of a customer's order by its id.
 
@@ -37,7 +37,7 @@ def make_agent(
         """
         return shop.order(order_id)
 
-    @agent.tool
+    @agent.tool(examples=["My headphones stopped working", "The screen flickers, please help"])
     def open_ticket(problem: str, priority: Literal["low", "normal", "high"]) -> dict[str, Any]:
         """Open a support ticket when a customer reports a broken or faulty product.
 

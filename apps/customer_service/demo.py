@@ -12,8 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from edgewright import EdgewrightError, TextDelta, ToolCallFinished, TurnFinished
+from edgewright import Agent, EdgewrightError, TextDelta, ToolCallFinished, TurnFinished
 from edgewright.cli.output import figures
+from edgewright.cli.waiting import Doing, Waiting
 from edgewright.models.bar import pull_with_bar
 from edgewright.models.catalog import Catalog
 from edgewright.models.store import Store
@@ -39,6 +40,26 @@ def fault(request: str, tool: str, end: TurnFinished | None) -> str:
     return ""
 
 
+def answered(agent: Agent, request: str, console: Console) -> TurnFinished | None:
+    """The end of the turn on the request, which is shown as it goes."""
+    end = None
+    doing = Doing(agent)
+    with Waiting(console, doing.what) as waiting:
+        for event in agent.stream(request):
+            doing.note(event)
+            waiting.shown(line_open=isinstance(event, TextDelta))
+            if isinstance(event, ToolCallFinished):
+                call = event.call
+                console.print(f"[cyan]→ {escape(call.name)} {escape(str(call.arguments))}")
+                console.print(f"[cyan]← {escape(event.result)}")
+            elif isinstance(event, TextDelta):
+                console.print(event.text, end="", markup=False)
+            elif isinstance(event, TurnFinished):
+                end = event
+                console.print(f"\n[dim]{figures(event)}[/dim]")
+    return end
+
+
 def main() -> int:
     console = Console(highlight=False)
     pull_with_bar(Store(), Catalog.default().get(MODEL))
@@ -49,18 +70,7 @@ def main() -> int:
         wrong: list[str] = []
         for request, tool in REQUESTS:
             console.print(f"\n[bold]you ›[/bold] {escape(request)}")
-            end = None
-            for event in agent.stream(request):
-                if isinstance(event, ToolCallFinished):
-                    console.print(
-                        f"[cyan]→ {escape(event.call.name)} {escape(str(event.call.arguments))}"
-                    )
-                    console.print(f"[cyan]← {escape(event.result)}")
-                elif isinstance(event, TextDelta):
-                    console.print(event.text, end="", markup=False)
-                elif isinstance(event, TurnFinished):
-                    end = event
-                    console.print(f"\n[dim]{figures(event)}[/dim]")
+            end = answered(agent, request, console)
             if said := fault(request, tool, end):
                 wrong.append(said)
         tickets = Shop(database).tickets()

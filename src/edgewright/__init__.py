@@ -28,12 +28,15 @@ _PLACES = {
     "ModelChosen": "domain.event",
     "ModelLoaded": "domain.event",
     "ModelWarning": "runtime",
+    "Pending": "domain.message",
+    "PendingChanged": "domain.event",
     "PowerChanged": "domain.event",
     "Repair": "domain.repair",
     "ResourceConfig": "residency.resources",
     "SchemaDegraded": "domain.event",
     "SchemaIgnored": "domain.event",
     "ScriptedEngine": "engines.scripted",
+    "Source": "domain.evidence",
     "TextDelta": "domain.event",
     "Tool": "tools.tool",
     "ToolCall": "domain.message",
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
         Event,
         ModelChosen,
         ModelLoaded,
+        PendingChanged,
         PowerChanged,
         SchemaDegraded,
         SchemaIgnored,
@@ -64,7 +68,8 @@ if TYPE_CHECKING:
         ToolCallStarted,
         TurnFinished,
     )
-    from .domain.message import Message, ToolCall
+    from .domain.evidence import Source
+    from .domain.message import Message, Pending, ToolCall
     from .domain.repair import Repair
     from .engines.scripted import ScriptedEngine
     from .residency.resources import ResourceConfig
@@ -84,12 +89,15 @@ __all__ = [
     "ModelChosen",
     "ModelLoaded",
     "ModelWarning",
+    "Pending",
+    "PendingChanged",
     "PowerChanged",
     "Repair",
     "ResourceConfig",
     "SchemaDegraded",
     "SchemaIgnored",
     "ScriptedEngine",
+    "Source",
     "TextDelta",
     "Tool",
     "ToolCall",

@@ -33,7 +33,7 @@ def test_several_turns_over_a_pipe_are_one_conversation(cli: CommandLine, brief:
     assert cli.states("ada") == ["done"] * 4
 
 
-def test_ctrl_c_while_it_speaks_ends_the_chat_and_keeps_the_session(cli: CommandLine) -> None:
+def test_ctrl_c_while_it_speaks_stops_the_answer_and_keeps_the_session(cli: CommandLine) -> None:
     terminal = cli.terminal("chat", *SMOLLM)
     terminal.until("you ›")
     terminal.type(STORY)
@@ -41,10 +41,12 @@ def test_ctrl_c_while_it_speaks_ends_the_chat_and_keeps_the_session(cli: Command
     terminal.until(" ")  # the first word of the story
 
     terminal.type("\x03")
+    assert "Stopped." in (shown := terminal.until("you ›"))
+    assert "resident" not in shown, "it had ended by itself"
+    terminal.type("\x03")
     status, shown = terminal.ended()
 
     assert status == 130
-    assert "resident" not in shown, "it had ended by itself"
     assert "Traceback" not in shown
     told = re.search(r"Continue with: (edgewright .*?)(\x1b|\r|\n)", shown)
     assert told, shown
@@ -137,3 +139,67 @@ def test_what_decoding_is_not_held_to_is_shown_in_a_line(cli: CommandLine) -> No
     told = cli("ask", "Add up 1 and 2.", "--agent", "unique.py:agent").well().err.splitlines()
     assert told[0] == "total: numbers: uniqueItems is not enforced while decoding"
     assert told[1] == "→ total(numbers=[1, 2])"
+
+
+CONFIRMING = """
+from edgewright import Agent, Config, ScriptedEngine, ToolCall
+from edgewright.acting import Action, Actor
+from edgewright.domain.message import Pending
+
+call = ToolCall("call_1", "cancel", {"order": 7})
+
+
+async def act(actor, messages, tools, on_text):
+    if messages[-1].role == "tool":
+        on_text(messages[-1].content)
+        return Action(reply=messages[-1].content)
+    if messages[-1].content == "yes" or actor._confirm == "never":
+        return Action(calls=(messages[-2].pending.call if messages[-2].pending else call,))
+    return Action(question="Shall I cancel order 7?", pending=Pending(call, "confirmation"))
+
+
+Actor.act = act
+agent = Agent(engine=ScriptedEngine())
+
+
+@agent.tool(destructive=True)
+def cancel(order: int) -> str:
+    \"\"\"Cancel an order.\"\"\"
+    import time
+
+    time.sleep(1.6)
+    return f"Order {order} is cancelled."
+"""
+
+
+def test_a_call_is_confirmed_by_the_next_message(cli: CommandLine) -> None:
+    (cli.folder / "confirming.py").write_text(CONFIRMING)
+    terminal = cli.terminal("chat", "--agent", "confirming.py:agent")
+    terminal.until("you ›")
+    terminal.type("/help\n")
+    assert "Ctrl-C  stops the answer" in terminal.until("you ›")
+    terminal.type("Cancel order 7\n")
+    shown = terminal.until("you ›")
+    assert "Shall I cancel order 7?" in shown
+    assert "ended early" not in shown
+    terminal.type("yes\n")
+    assert "waiting for cancel" in terminal.until("Order 7 is cancelled.")
+    terminal.type("\x04")
+    assert terminal.ended()[0] == 0
+
+
+def test_ask_does_not_do_what_is_to_be_confirmed_unless_told_to(cli: CommandLine) -> None:
+    (cli.folder / "confirming.py").write_text(CONFIRMING)
+    ask = ("ask", "Cancel order 7", "--agent", "confirming.py:agent")
+    asked = cli(*ask).well()
+    assert asked.out == "Shall I cancel order 7?\n"
+    assert "Nothing is done yet. Ask again with --yes" in asked.err
+    assert "cancelled." in cli(*ask, "--yes").well().out
+
+    (*_, end) = cli(*ask, "--json").well().events
+    assert end["stop_reason"] == "confirm"
+    assert end["pending"]["call"]["arguments"] == {"order": 7}
+    cli(*ask, "--session", "s").well()
+    yes = cli("ask", "yes", *ask[2:], "--session", "s").well()
+    assert yes.out == "Order 7 is cancelled.\n"
+    assert "waiting for" not in yes.err  # a spinner is for terminals

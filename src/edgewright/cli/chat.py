@@ -8,11 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from ..domain.errors import ConfigError, EdgewrightError
 from ..domain.event import EngineSwitched, TextDelta, TurnFinished
 from . import output
 from .agents import find_agent
+from .waiting import Doing, Waiting
 
 if TYPE_CHECKING:
     from ..runtime import Agent
@@ -38,6 +40,11 @@ OfflineOption = Annotated[
 MemoryOption = Annotated[
     str, typer.Option("--max-memory", help="What models may take, such as 4GB.", metavar="SIZE")
 ]
+HELP = """/help  this list
+Ctrl-C  stops the answer; at the prompt, ends the chat
+Ctrl-D  ends the chat
+Answer a question, or "yes" or "no" to what has to be confirmed, as your next message."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -48,14 +55,27 @@ def ask(
     session: SessionOption = "",
     offline: OfflineOption = False,
     max_memory: MemoryOption = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make calls that you would be asked to confirm.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Ask once and print the reply."""
+    """Ask once and print the reply, or the question where something has to be said or confirmed."""
     output.Mode.json = json
     text = _stdin() if text == "-" else _text(text, "The question")
     session = _text(session, "The session's name")
     try:
-        _turn(find_agent(agent, model, offline, max_memory), text, session)
+        chosen = find_agent(agent, model, offline, max_memory)
+        if yes:
+            chosen.config = chosen.config.model_copy(update={"confirm": "never"})
+        end = _turn(chosen, text, session)
+        if end.stop_reason == "confirm" and not json:
+            way = (
+                "Answer in the same session"
+                if session
+                else "Ask again with --yes, or in a --session"
+            )
+            output.err.print(f"[yellow]Nothing is done yet. {way}.[/yellow]")
     except KeyboardInterrupt:
         output.stopped(_again(agent, model, session, offline) if session else "")
         raise
@@ -69,13 +89,15 @@ def chat(
     max_memory: MemoryOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Talk. The conversation is kept; end with Ctrl-D, or Ctrl-C."""
+    """Talk. The conversation is kept. Ctrl-C stops an answer; end with Ctrl-D, or Ctrl-C at the
+    prompt."""
     output.Mode.json = json
     session = _text(session, "The session's name") or f"chat-{secrets.token_hex(3)}"
     chosen = find_agent(agent, model, offline, max_memory)
     talking = sys.stdin.isatty() and not json
     if talking:
-        output.err.print(f"[dim]{chosen.model} · session {session} · Ctrl-D ends[/dim]")
+        about = f"{chosen.model} · session {session} · /help · Ctrl-D ends"
+        output.err.print(f"[dim]{escape(about)}[/dim]")
     try:
         while True:
             if talking:
@@ -86,34 +108,49 @@ def chat(
             text = _decoded(line).strip()
             if not text:
                 continue
+            if talking and text == "/help":
+                output.err.print(f"[dim]{escape(HELP)}[/dim]")
+                continue
             try:
                 _turn(chosen, text, session)
             except EdgewrightError as error:
                 if not talking:
                     raise
                 output.tell(error)
+            except KeyboardInterrupt as interrupt:
+                if not talking or isinstance(interrupt.__context__, KeyboardInterrupt):
+                    raise  # a second one, while the first is seen to
+                output.err.print("\n[yellow]Stopped.[/yellow]")
     finally:
         output.stopped(_again(agent, model, session, offline))
 
 
-def _turn(agent: Agent, text: str, session: str) -> None:
+def _turn(agent: Agent, text: str, session: str) -> TurnFinished:
+    """One turn, shown as it goes."""
     end: TurnFinished | None = None
     said = False
-    for event in agent.stream(text, session=session):
-        if output.Mode.json:
-            output.emit(event.as_dict())
-        else:
-            if said and isinstance(event, EngineSwitched):
-                print(" …", flush=True)  # what was said so far is void
-            output.show(event)
-        said = isinstance(event, TextDelta) or (said and not isinstance(event, EngineSwitched))
-        if isinstance(event, TurnFinished):
-            end = event
-    if end is not None and not output.Mode.json:
+    doing = Doing(agent)
+    with Waiting(output.err, doing.what) as waiting:
+        for event in agent.stream(text, session=session):
+            said_more = isinstance(event, TextDelta)
+            waiting.shown(line_open=said_more or said)
+            doing.note(event)
+            if output.Mode.json:
+                output.emit(event.as_dict())
+            else:
+                if said and isinstance(event, EngineSwitched):
+                    print(" …", flush=True)  # what was said so far is void
+                output.show(event)
+            said = said_more or (said and not isinstance(event, EngineSwitched))
+            if isinstance(event, TurnFinished):
+                end = event
+    assert end is not None, "a stream ends with it, or raises"
+    if not output.Mode.json:
         print()
-        if end.stop_reason not in ("reply", "question"):
+        if end.stop_reason not in ("reply", "question", "confirm"):
             output.err.print(f"[yellow]The turn ended early: {end.stop_reason}.[/yellow]")
         output.err.print(f"[dim]{output.figures(end)}[/dim]")
+    return end
 
 
 def _again(agent: str, model: str, session: str, offline: bool) -> str:

@@ -109,6 +109,11 @@ class Agent(BaseAgent):
         each."""
         return self._source.model
 
+    @property
+    def pulls(self) -> bool:
+        """Whether the next turn begins with pulling a model, as far as that is known before."""
+        return isinstance(self._source, Named) and not self._source.on_disk()
+
     def close(self) -> None:
         """Give back the memory of its models, but for those that another agent uses or that are
         pinned. Safe to call twice."""

@@ -143,19 +143,24 @@ class Named:
         other = self._choice[0] if self._choice else None
         return other.name if other else DEFAULT_ENGINE
 
-    def at_hand(self) -> bool:
-        """Whether the model can be loaded before it is needed: nothing is to be pulled or made, and
-        no agent that comes later wants it with another adapter. Raises ModelError, EngineError."""
+    def on_disk(self) -> bool:
+        """Whether nothing has to be pulled."""
         from ..models.catalog import Catalog
         from ..models.store import Store
 
-        if self.adapter or foundry_alias(self.config):
+        card = None
+        if not isinstance(self.local, FolderModel):
+            card = Catalog.default().find(self.model)
+        adapter = self.adapter is None or self.adapter.path is not None
+        return adapter and (card is None or Store().path(card) is not None)
+
+    def at_hand(self) -> bool:
+        """Whether the model can be loaded before it is needed: nothing is to be pulled or made, and
+        no agent that comes later wants it with another adapter. Raises ModelError, EngineError."""
+        if self.adapter or foundry_alias(self.config) or not self.on_disk():
             return False
         if isinstance(self.local, FolderModel):
             return True
-        card = Catalog.default().find(self.model)
-        if card is not None and Store().path(card) is None:
-            return False
         cls = engine_class(self.config.model_provider)
         if cls is None or cls.name == DEFAULT_ENGINE:
             return True
