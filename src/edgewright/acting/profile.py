@@ -23,7 +23,6 @@ Part = Literal[
     "parts",  # looking at the parts of a request, where there are several tools
     "examples",  # worked examples before the call
     "more",  # asking whether one more call is needed
-    "crossing",  # "A and B in 2018 and 2020" as four calls, and what is asked for once as one
     "grounding",  # holding arguments against what was said
     "repair",  # mending arguments
     "retrieval",  # showing only the relevant of many tools

@@ -202,33 +202,6 @@ def test_the_sentences_of_a_request(request_: str, found: list[str]) -> None:
     assert sentences(request_) == found
 
 
-SALES = ToolSpec(
-    "sales",
-    "Sales in a country in a year.",
-    {
-        "type": "object",
-        "properties": {"country": {"type": "string"}, "year": {"type": "integer"}},
-        "required": ["country", "year"],
-    },
-)
-ALL_SALES = "Show sales for Spain and Peru in 2018 and 2020"
-TWO_SALES = (
-    'sales(country="Spain", year=2018)\n',
-    'sales(country="Peru", year=2020)\n',
-    'sales(country="Peru", year=2020)\n',
-)
-
-
-@pytest.mark.parametrize(("more", "count"), [("", 4), (", respectively", 2)])
-async def test_lists_in_a_request_are_meant_each_with_each(more: str, count: int) -> None:
-    engine = OddsEngine(EACH, TWO_SALES)
-    action = await act(engine, [SYSTEM, user(ALL_SALES + more)], [SALES])
-    found = {(call.arguments["country"], call.arguments["year"]) for call in action.calls}
-    assert len(found) == len(action.calls) == count
-    assert {("Spain", 2018), ("Peru", 2020)} <= found
-    assert len({call.id for call in action.calls}) == count
-
-
 # Whether that is all
 
 
@@ -258,20 +231,6 @@ async def test_a_further_call_that_adds_nothing_stated_is_not_made(second: str) 
     action = await act(engine, TWO, [ORDER])
     assert made(action) == [("order", {"id": "7"})]
     assert len(engine.held) == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "count"), [("Where is order 7, with deep data?", 1), ("Order 7. Then it, deep.", 2)]
-)
-async def test_a_call_and_the_same_with_one_thing_more_are_one_unless_two_are_asked_for(
-    words: str, count: int
-) -> None:
-    deep = 'order(id="7", deep=true)\n'
-    action = await act(
-        OddsEngine(EACH, ['order(id="7")\n', deep, deep]), [SYSTEM, user(words)], [ORDER]
-    )
-    assert made(action)[-1] == ("order", {"id": "7", "deep": True})
-    assert len(action.calls) == count
 
 
 async def test_a_further_call_with_only_another_choice_is_not_made() -> None:
@@ -373,10 +332,9 @@ FIND = ToolCall("c", "ticket", {"text": "late"})
     [
         [SYSTEM, user("My order is 771."), Message("assistant", "Noted."), user("Where is it?")],
         [SYSTEM, user("Where is the late one?"), *called(FIND, '{"order": 771}')],
-        [Message("system", "The customer's order is 771."), user("Where is my order?")],
         [SYSTEM, user("Where is it?"), Message("assistant", "Which order?"), user("771")],
     ],
-    ids=["an earlier message", "a result", "the instructions", "an answer"],
+    ids=["an earlier message", "a result", "an answer"],
 )
 async def test_what_anybody_but_the_model_said_counts_as_stated(messages: list[Message]) -> None:
     engine = OddsEngine(ONE, ['order(id="771")\n'])
@@ -513,7 +471,6 @@ CASES: dict[Part, Case] = {
     "content": Case(odds={**ONE, "Function: calculate": YES}, profile=CONTENT),
     "sentences": Case(STORY, IN_THE_LAST, ('order(id="7")\n', "I see."), tools=[ORDER]),
     "parts": Case(LOOK_AND_OPEN, EACH_ITS_PART, ('order(id="7")\n', 'ticket(text="late")\n')),
-    "crossing": Case(ALL_SALES, EACH, TWO_SALES, tools=[SALES]),
 }
 
 
@@ -534,7 +491,7 @@ async def test_every_part_can_be_switched_off_and_is_missed_then(part: Part) -> 
 
     (whole, asked), (less, asked_less) = await told(), await told(part)
     assert isinstance(whole, Action)
-    if part in ("repair", "grounding", "crossing"):  # of which the model is not asked
+    if part in ("repair", "grounding"):  # of which the model is not asked
         assert less != whole
     else:
         assert asked_less != asked

@@ -7,7 +7,6 @@ takes up ("The earliest is 9:30 with Dr. Lee." - "Yes, that one.").
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,15 +14,16 @@ from typing import Any, Final
 
 from ...domain.evidence import Source
 from ...domain.message import Message
+from ..language import detect
+from ..language.replies import reply_kind
 from .parameter import Parameter
-from .support import Support, support
+from .support import Support, is_code, support
 from .utterance import MAX_TEXT, Utterance, shortened
-from .words import folded, plain
+from .words import content_words, folded
 
 ERROR: Final = "Error:"  # what a result begins with that is none
-_MAX_REPLY = 12  # words of a message that takes up an offer
+_MAX_REPLY = 200  # characters of a message that takes up an offer
 _RANK: dict[Support, int] = {"": 0, "near": 1, "follows": 2, "stated": 3}
-_REFUSES = frozenset({"no", "nope", "nah", "not", "nein", "nicht", "non", "pas", "dont", "t"})
 # A number is worked out from a said one and a result's where the user asks for more or less.
 _CHANGES = frozenset(
     {
@@ -65,7 +65,7 @@ class Evidence:
         for message in messages:
             if message.role == "user":
                 turn += 1
-                if asked and _takes_up(message.content):
+                if asked and _takes_up(message.content, asked):
                     made.append(("offer", asked, turn - 1, ""))
                 made.append(("user", message.content, turn, asked))
                 asked = ""
@@ -102,8 +102,8 @@ class Evidence:
             if level == "follows" and not parameter.required:
                 continue
             if _RANK[level] > _RANK[best.support if best else ""]:
-                form = value if level == "stated" and isinstance(value, str) else ""
-                best = Found(said.source(form), level)
+                form = value if isinstance(value, str) else said.text
+                best = Found(said.source(form if level == "stated" else ""), level)
             if level == "stated":
                 break
         if best and best.support != "near":
@@ -115,7 +115,7 @@ class Evidence:
     def _together(self, value: Any, parameter: Parameter) -> Found | None:
         """A value of which several utterances have a part each."""
         if isinstance(value, str):
-            words = folded(value).split()
+            words = [] if any(map(is_code, value.split())) else folded(value).split()
             found = [next((u for u in self.user if u.has(word)), None) for word in words[:20]]
             if len(words) <= 20 and all(found) and len({*found}) > 1:
                 return Found(self.user[0].source(value), "stated")
@@ -134,10 +134,12 @@ class Evidence:
         return None
 
 
-def _takes_up(text: str) -> bool:
-    """Whether a user's message takes up what the assistant has offered: it is short, or begins
-    with a short sentence, and does not begin with a refusal."""
-    words = plain(text[:1000]).split()
-    first = re.split(r"[.!?,;]", text[:1000].strip(), maxsplit=1)[0].split()
-    brief = len(words) <= _MAX_REPLY or len(first) <= _MAX_REPLY // 2
-    return bool(words) and brief and not _REFUSES & {*words[:3]}
+def _takes_up(text: str, offer: str) -> bool:
+    """Whether a user's message takes up what the assistant has offered: it agrees, or it names a
+    part of the offer and is no question ("the 9:30 one")."""
+    kind = reply_kind(text[:_MAX_REPLY], detect(text[:_MAX_REPLY])).kind
+    if kind in ("yes", "correct"):
+        return True
+    if kind or len(text) > _MAX_REPLY or text.rstrip().endswith(("?", "؟", "？")):
+        return False
+    return not {*content_words(text)}.isdisjoint(content_words(offer[:MAX_TEXT]))

@@ -142,6 +142,8 @@ class _Tracer:
             naming(o, options, said) == "stated" for said in self.evidence.user for o in options
         ):
             return None  # it was not left to judgement
+        if parameter.is_opinion:
+            return last.source()
         told = [parameter.tool.name, *(text for text in self.texts if text != value)]
         explained = {stem(word) for text in told for word in plain(text).split()}
         words = (w for w in last.sequence if w.isalpha() and w not in REQUEST_WORDS | FILLERS)

@@ -20,14 +20,10 @@ _OF_FLAGS = frozenset(
         "desired", "allow", "allowed", "offers", "other",
     }
 )  # fmt: skip
-# Last words of a parameter's name for what people imply and do not state; and for what follows from
-# a place that they do state.
-_JUDGEMENTS = frozenset(
-    {
-        "type", "category", "kind", "class", "language", "priority", "severity", "urgency",
-        "sentiment", "mode", "format", "unit", "units",
-    }
-)  # fmt: skip
+# Last words of a parameter's name for what people imply and do not state: an opinion about what
+# they said, or a sort of it; and for what follows from a place that they do state.
+_OPINIONS = frozenset({"priority", "severity", "urgency", "sentiment", "category"})
+_SORTS = frozenset({"type", "kind", "class", "language", "mode", "format", "unit", "units"})
 _PLACES = frozenset({"state", "country", "region", "continent"})
 
 
@@ -78,7 +74,12 @@ class Parameter:
     @property
     def is_judged(self) -> bool:
         """Whether its value is a judgement about what was said, which may be said by nobody."""
-        return _last(self.name) in _JUDGEMENTS
+        return _last(self.name) in _OPINIONS | _SORTS
+
+    @property
+    def is_opinion(self) -> bool:
+        """Whether it can be judged by anything that was said."""
+        return _last(self.name) in _OPINIONS
 
     def judges(self, value: str) -> bool:
         """Whether the value is such a judgement, and one that the developer foresaw."""

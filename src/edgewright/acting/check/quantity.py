@@ -105,6 +105,8 @@ def _numbers_in(line: str) -> list[Fraction]:
     for match in _IN_TEXT.finditer(line):
         if match["day"]:
             found += [Fraction(part) for part in match["day"].split(".") if part]
+            if match["day"].endswith("."):  # or it is "7.8" at the end of a sentence
+                found.append(Fraction(match["day"][:-1]))
         else:
             words.append(fold(match.group()) if match["word"] else match.group())
     if not words:

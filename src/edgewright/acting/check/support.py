@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from . import dates
 from .parameter import Parameter
-from .quantity import UNITS, number
+from .quantity import number, numbers_in, unit_of
 from .utterance import Utterance, days_in, times_in
 from .words import content_words, folded, plain, singular, stem
 
@@ -35,13 +35,6 @@ _RELATIVE = re.compile(
     r"(?:next|last|this|past|coming|previous)\s+\w+|week|weekend|month|year|"
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|morning|evening|noon|midnight)\b"
 )
-_NEGATIONS = frozenset(
-    {
-        "no", "not", "without", "t", "exclude", "excluding", "except", "skip", "never",
-        "kein", "keine", "keinen", "nicht", "ohne", "nein", "sin", "pas", "sans", "non", "nope",
-    }
-)  # fmt: skip
-_SCOPE = 3  # words before the one that is negated
 
 
 def support(value: Any, parameter: Parameter, said: Utterance) -> Support:
@@ -55,8 +48,8 @@ def support(value: Any, parameter: Parameter, said: Utterance) -> Support:
     if not isinstance(value, str):
         return ""
     options = [choice for choice in parameter.choices if isinstance(choice, str)]
-    if value in options and (named := naming(value, options, said)):
-        return "stated" if named == "follows" and not parameter.is_judged else named
+    if value in options and naming(value, options, said):
+        return "stated"
     return _text(value, parameter, said)
 
 
@@ -71,7 +64,7 @@ def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
     if text.count(f" {phrase} ") > sum(text.count(f" {other} ") for other in longer):
         return "stated"
     shared = {word for other in others for word in other.split()}
-    own = [word for word in phrase.split() if word not in shared and number(word) is None]
+    own = [word for word in phrase.split() if word not in shared and not numbers_in(word)]
     named = sum(f" {word} " in text for word in own)
     if named == 0 or len(phrase.split()) == 1:
         return ""
@@ -94,7 +87,7 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
     if round(value * 100, 9) in said.shares or value / 100 in said.shares:
         return "stated"
     if said.converted(value):
-        return "follows"
+        return "stated"
     words = parameter.words
     if value in said.months and words & {"month", "months", "date"}:
         return "stated"
@@ -107,14 +100,12 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
 
 def _flag(value: bool, parameter: Parameter, said: Utterance) -> Support:
     """What a flag is about has to come up, and in its sense."""
-    places = [n for n, word in enumerate(said.sequence) if stem(word) in parameter.topic]
-    if places:
-        refused = any(
-            _NEGATIONS & {*said.sequence[max(0, place - _SCOPE) : place]} for place in places
-        )
+    topic = parameter.topic
+    if topic & said.stems:
+        refused = any(topic & {*map(stem, content_words(part))} for part in said.negated)
         return "stated" if value != refused else ""
-    if said.asked and parameter.topic & {*map(stem, content_words(said.asked))}:
-        return "stated" if value != bool(_NEGATIONS & {*said.sequence[:_SCOPE]}) else ""
+    if said.asked and topic & {*map(stem, content_words(said.asked))}:
+        return "stated" if said.answers == ("yes" if value else "no") else ""
     return ""
 
 
@@ -190,9 +181,9 @@ def _level(text: str, said: Utterance) -> Support:
     words = content_words(text)[:_MAX_WORDS]
     codes = {
         word
-        for code in map(folded, filter(_is_code, text[:_MAX_CODES].split()))
-        if f" {code} " not in said.spaced
-        for word in code.split()
+        for code in filter(is_code, text[:_MAX_CODES].split())
+        if f" {folded(code)} " not in said.spaced
+        for word in content_words(code)
     }
     missing = [word for word in words if word in codes or not said.has(word)]
     if not missing and 1 < len(words) < 4 and not said.has_together(words):
@@ -220,7 +211,7 @@ def _is_short_for(words: list[str], said: Utterance) -> bool:
     )
 
 
-def _is_code(token: str) -> bool:
+def is_code(token: str) -> bool:
     """Whether it is an address, an id, a file, of which every letter counts."""
     mixed = len(token) > 4 and any(c.isdigit() for c in token) and any(c.isalpha() for c in token)
     return mixed or re.search(r"\w[._@/:]\w|\d-|-\d", token) is not None
@@ -228,4 +219,4 @@ def _is_code(token: str) -> bool:
 
 def _is_unit(text: str, said: Utterance) -> bool:
     """Whether the text is a unit that was said in another form."""
-    return text.lower() in UNITS and UNITS[text.lower()] in said.units
+    return unit_of(text) in said.units

@@ -10,13 +10,16 @@ from fractions import Fraction
 from functools import cached_property
 
 from ...domain.evidence import Owner, Source
+from ..language import detect
+from ..language.replies import negated_clauses, reply_kind
 from . import dates
-from .quantity import UNITS, number, numbers_in
+from .quantity import UNITS, number, numbers_in, unit_of
 from .words import folded, is_typo, plain, singular, stem
 
 days_in = getattr(dates, "days_in", lambda text, today: {})  # until dates.py has them
 times_in = getattr(dates, "times_in", lambda text: {})
 MAX_TEXT = 100_000  # characters that are looked at, half of them from the start, half from the end
+_MAX_QUANTITIES = 200
 _MAX_SHOWN = 80  # characters of a source's text
 
 # Codes of currencies whose names have other letters.
@@ -44,13 +47,10 @@ class Utterance:
     today: date | None = None
 
     def source(self, form: str = "") -> Source:
-        """This as the source of a value that was said in the form."""
-        form = " ".join((form or self.text[: 2 * _MAX_SHOWN]).split())
-        return Source(
-            self.owner,
-            self.turn,
-            form if len(form) <= _MAX_SHOWN else f"{form[: _MAX_SHOWN - 1]}…",
-        )
+        """This as the source of a value that was said in the form; that follows, without one."""
+        form = " ".join(form[: 2 * _MAX_SHOWN].split())
+        short = form if len(form) <= _MAX_SHOWN else f"{form[: _MAX_SHOWN - 1]}…"
+        return Source(self.owner, self.turn, short)
 
     @cached_property
     def lower(self) -> str:
@@ -91,7 +91,7 @@ class Utterance:
     @cached_property
     def numbers(self) -> Counter[int | float]:
         """The numbers in it, with how often each is said."""
-        return Counter(numbers_in(self.lower))
+        return Counter(numbers_in(self.text))
 
     @cached_property
     def shares(self) -> frozenset[float]:
@@ -100,23 +100,24 @@ class Utterance:
 
     @cached_property
     def quantities(self) -> list[tuple[int | float, str]]:
-        """Each number that a unit follows, with the word for the unit: (5, "km"), (2, "hours")."""
+        """The numbers that a unit follows, each with the word for it: (5, "km"), (2, "hours"). Of
+        very many the first ones."""
         found: list[tuple[int | float, str]] = []
         for digits, unit in _WITH_UNIT.findall(self.text):
             if (value := number(digits)) is not None:
                 found.append((value, unit.lstrip("°")))
         for before, unit in zip(self.sequence, self.sequence[1:], strict=False):
-            if unit in UNITS and len(unit) > 2 and not before.isdigit():
+            if len(unit) > 2 and unit_of(unit) and not before.isdigit():
                 value = 1 if before in ("a", "an", "per") else number(before)
                 if value is not None:
                     found.append((value, unit))
-        return found
+        return [*dict.fromkeys(found)][:_MAX_QUANTITIES]
 
     def converted(self, value: int | float) -> bool:
         """Whether the value is one of the quantities in another unit of its kind, or without the
         metric prefix of its unit."""
         for amount, unit in self.quantities:
-            kind, factor = UNITS.get(unit.lower(), ("", Fraction(0)))
+            kind, factor = unit_of(unit) or ("", Fraction(0))
             exact = Fraction(str(amount))
             others = [other for _, (k, other) in UNITS.items() if k == kind and other and factor]
             forms = [float(exact * factor / other) for other in others]
@@ -132,7 +133,7 @@ class Utterance:
     def units(self) -> frozenset[tuple[str, Fraction]]:
         # Not the end of "company's", which is no seconds, nor of "don't", no tonnes.
         measures = plain(re.sub(r"['’]\w{1,2}\b", "", self.lower)).split()
-        return frozenset(UNITS[word] for word in measures if word in UNITS)
+        return frozenset(unit for word in measures if (unit := unit_of(word)))
 
     @cached_property
     def dates(self) -> frozenset[date]:
@@ -153,13 +154,23 @@ class Utterance:
     def months(self) -> frozenset[int]:
         return frozenset(dates.months_in(self.lower))
 
+    @cached_property
+    def negated(self) -> list[str]:
+        """Its clauses that say what is not wanted."""
+        return negated_clauses(self.text)
+
+    @cached_property
+    def answers(self) -> str:
+        """What it answers to the question before it: "yes", "no", or something else."""
+        return reply_kind(self.text, detect(self.text)).kind
+
     def has(self, word: str) -> bool:
         """Whether it has the plain word, but for a plural, or a number or unit in other words."""
         if word in self.words or singular(word) in self.singulars:
             return True
         if word.isdecimal():
             return len(word) < 30 and int(word) in self.numbers
-        if word in UNITS and UNITS[word] in self.units:
+        if unit_of(word) in self.units:
             return True
         return _CURRENCIES.get(word) in self.stems
 
@@ -168,15 +179,15 @@ class Utterance:
         return all(self.has(word) for word in folded(text).split())
 
     def has_together(self, words: list[str]) -> bool:
-        """Whether it has the plain words close to each other, in any order."""
-        wanted = {singular(word) for word in words}
+        """Whether those of the plain words that it has as they are stand close to each other."""
+        wanted = {singular(word) for word in words} & self.singulars
         width, seen = 2 * len(words) + 6, dict[str, int]()
         for place, word in enumerate(map(singular, self.sequence)):
             if word in wanted:
                 seen[word] = place
                 if len(seen) == len(wanted) and place - min(seen.values()) < width:
                     return True
-        return False
+        return not wanted
 
     def has_related(self, word: str) -> bool:
         """Whether it has another word of the same stem, or that begins in the same way."""
@@ -200,4 +211,7 @@ class Utterance:
 
 def shortened(text: str, most: int = MAX_TEXT) -> str:
     """The text, or of a longer one its start and its end."""
-    return text if len(text) <= most else f"{text[: most // 2]} {text[-(most // 2) :]}"
+    if len(text) <= most:
+        return text
+    half = max(0, most) // 2
+    return f"{text[:half]} {text[len(text) - half :]}"

@@ -209,7 +209,9 @@ class Steps:
         if "grounding" in self._without:
             return _Found(call, draft.repairs)
         stated = frozenset(
-            name for name, source in draft.sources.items() if source.owner in ("user", "result")
+            name
+            for name, source in draft.sources.items()
+            if source.owner in ("user", "result") and source.text
         )
         return _Found(call, draft.repairs, (*draft.missing, *draft.refused), stated)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from edgewright.acting.check.grounding import grounded
+from edgewright.acting.check.check import check
+from edgewright.acting.check.evidence import Evidence
 from edgewright.acting.check.swaps import unswapped
+from edgewright.domain.message import Message
 from edgewright.domain.tool import ToolSpec
 
 CIRCUIT = "Given a capacitance of 100µF and inductance (of the coil) = 50 mH."
@@ -46,7 +48,8 @@ def test_anything_else_is_left(said: str, arguments: dict[str, Any]) -> None:
 def test_it_can_be_seen() -> None:
     numbers = {"inductance": {"type": "number"}, "capacitance": {"type": "number"}}
     tool = ToolSpec("resonance", "", {"type": "object", "properties": numbers})
-    found = grounded({"inductance": 0.0001, "capacitance": 0.05}, tool, CIRCUIT)
+    evidence = Evidence.of([Message("user", CIRCUIT)])
+    found = check({"inductance": 0.0001, "capacitance": 0.05}, tool, evidence)
     assert [(r.path, r.before, r.after) for r in found.repairs][:2] == [
         ("inductance", 0.0001, 0.05),
         ("capacitance", 0.05, 0.0001),
