@@ -8,13 +8,14 @@ from typing import Any
 
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
+from ..language import detect
 from .draft import Draft
 from .evidence import Evidence
 from .nearest import nearest
 from .parameter import Parameter, parameters_of
 from .support import naming
 from .utterance import Utterance
-from .words import FILLERS, REQUEST_WORDS, content_words, plain, stem
+from .words import FILLERS, REQUEST_WORDS, content_words, folded, plain, stem
 
 _MAX_REQUEST = 12  # words of a message whose one unexplained word is taken for a choice
 
@@ -118,9 +119,11 @@ def _unexplained(draft: Draft, parameter: Parameter, evidence: Evidence) -> str 
     for other in parameters_of(tool):
         told += [other.name, other.description]
     known = {stem(word) for text in told for word in plain(text).split()}
+    language = detect(last.text)
+    common = {*folded(" ".join(language.common)).split()} if language else set[str]()
     found: list[list[str]] = [[]]
     for word in last.sequence:
-        if word in REQUEST_WORDS or stem(word) in known or word in FILLERS:
+        if word in REQUEST_WORDS or stem(word) in known or word in FILLERS | common:
             found.append([])
         elif word.isalpha() and len(word) > 2:
             found[-1].append(word)

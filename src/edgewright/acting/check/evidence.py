@@ -7,6 +7,7 @@ takes up ("The earliest is 9:30 with Dr. Lee." - "Yes, that one.").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any, Final
 from ...domain.evidence import Source
 from ...domain.message import Message
 from ..language import detect
-from ..language.replies import reply_kind
+from ..language.replies import is_negated, reply_kind
 from .parameter import Parameter
 from .support import Support, is_code, support
 from .utterance import MAX_TEXT, Utterance, shortened
@@ -23,6 +24,7 @@ from .words import content_words, folded
 
 ERROR: Final = "Error:"  # what a result begins with that is none
 _MAX_REPLY = 200  # characters of a message that takes up an offer
+_MAX_BRIEF = 5  # words of a brief answer
 _RANK: dict[Support, int] = {"": 0, "near": 1, "follows": 2, "stated": 3}
 # A number is worked out from a said one and a result's where the user asks for more or less.
 _CHANGES = frozenset(
@@ -135,11 +137,16 @@ class Evidence:
 
 
 def _takes_up(text: str, offer: str) -> bool:
-    """Whether a user's message takes up what the assistant has offered: it agrees, or it names a
-    part of the offer and is no question ("the 9:30 one")."""
+    """Whether a user's message takes up what the assistant has offered: it agrees; or its first
+    sentence, neither a question nor a no, names a part of the offer ("the 9:30 one"), or is a
+    brief answer to a question ("Sounds fine to me.")."""
+    first = re.match(r"[^.!?؟？。]{0,200}[.!?؟？。]?", text.strip())
+    sentence = first.group() if first else ""
     kind = reply_kind(text[:_MAX_REPLY], detect(text[:_MAX_REPLY])).kind
-    if kind in ("yes", "correct"):
+    if kind == "yes":
         return True
-    if kind or len(text) > _MAX_REPLY or text.rstrip().endswith(("?", "؟", "？")):
+    if kind or sentence.endswith(("?", "؟", "？")) or is_negated(sentence):
         return False
-    return not {*content_words(text)}.isdisjoint(content_words(offer[:MAX_TEXT]))
+    if not {*content_words(sentence)}.isdisjoint(content_words(offer[:MAX_TEXT])):
+        return True
+    return offer.rstrip().endswith(("?", "؟", "？")) and 0 < len(sentence.split()) <= _MAX_BRIEF

@@ -57,8 +57,8 @@ def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
     """How far the utterance names one of the options: by its words, and not as part of a longer
     option, or by those of its words that no other option has ("bedroom" for "bedroom speaker")."""
     phrase, text = _phrase(choice), said.singular_text
-    if not phrase:
-        return "stated" if choice.strip() and choice.strip() in said.text else ""
+    if len(phrase) < 2:
+        return "stated" if said.has_sign(choice) else ""
     others = [_phrase(option) for option in options if option != choice]
     longer = [other for other in others if f" {phrase} " in f" {other} " and other != phrase]
     if text.count(f" {phrase} ") > sum(text.count(f" {other} ") for other in longer):
@@ -66,7 +66,9 @@ def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
     shared = {word for other in others for word in other.split()}
     own = [word for word in phrase.split() if word not in shared and not numbers_in(word)]
     named = sum(f" {word} " in text for word in own)
-    if named == 0 or len(phrase.split()) == 1:
+    if len(phrase.split()) == 1:
+        return "follows" if said.has_compound(phrase) else ""
+    if named == 0:
         return ""
     return "stated" if named == len(own) < len(phrase.split()) else "follows"
 
@@ -163,8 +165,8 @@ def _time(text: str, moment: time, said: Utterance) -> Support:
 
 def _words(text: str, said: Utterance) -> Support:
     whole = folded(text)
-    if not whole:
-        return "stated" if text.strip() and text.strip() in said.text else ""
+    if len(whole) < 2 and not whole.isdigit():
+        return "stated" if said.has_sign(text) else ""
     if f" {whole} " in said.spaced:
         return "stated"
     if whole.isalpha() and whole.upper() == whole.lower() and whole in said.spaced:

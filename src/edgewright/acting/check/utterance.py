@@ -63,7 +63,9 @@ class Utterance:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        return frozenset(self.sequence) | {*plain(self.text).split()}
+        """Its words, those of camelCase apart too, and with "u" for "ue"."""
+        words = {*self.sequence, *plain(self.text).split()}
+        return frozenset(words | {*map(_without_umlauts, words)})
 
     @cached_property
     def spaced(self) -> str:
@@ -174,6 +176,15 @@ class Utterance:
             return True
         return _CURRENCIES.get(word) in self.stems
 
+    def has_sign(self, text: str) -> bool:
+        """Whether it has the letter or sign as it is, by itself: not the "m" of "I'm"."""
+        sign = re.escape(text.strip())
+        return bool(sign) and bool(re.search(rf"(?<![\w'’]){sign}(?![\w'’])", self.text))
+
+    def has_compound(self, word: str) -> bool:
+        """Whether it has a longer word that begins with this one, as "bathroom" for "bath"."""
+        return len(word) > 3 and any(other.startswith(word) for other in self.words)
+
     def has_all(self, text: str) -> bool:
         """Whether it has every word of the text."""
         return all(self.has(word) for word in folded(text).split())
@@ -182,9 +193,9 @@ class Utterance:
         """Whether those of the plain words that it has as they are stand close to each other."""
         wanted = {singular(word) for word in words} & self.singulars
         width, seen = 2 * len(words) + 6, dict[str, int]()
-        for place, word in enumerate(map(singular, self.sequence)):
-            if word in wanted:
-                seen[word] = place
+        for place, word in enumerate(self.sequence):
+            for form in {singular(word), _without_umlauts(word)} & wanted:
+                seen[form] = place
                 if len(seen) == len(wanted) and place - min(seen.values()) < width:
                     return True
         return not wanted
@@ -207,6 +218,11 @@ class Utterance:
             return False
         letters = r"\w{0,20} ?".join(code.replace(".", "").lower())
         return re.search(rf"\b{letters}", self.spaced) is not None
+
+
+def _without_umlauts(word: str) -> str:
+    """The word with "u" for "ue", which is how "ü" is folded."""
+    return re.sub(r"(?<=[aou])e", "", word)
 
 
 def shortened(text: str, most: int = MAX_TEXT) -> str:

@@ -203,8 +203,9 @@ def test_a_said_value_that_is_no_choice_is_refused_not_replaced(written: str) ->
     assert draft.missing == ()
 
 
-def test_a_choice_that_nobody_spoke_of_is_missing() -> None:
-    draft = checked({"room": "kitchen", "degrees": 15}, HEAT, "Set it to 15, please")
+@pytest.mark.parametrize("said", ["Set it to 15, please", "Stell es bitte auf 15 Grad"])
+def test_a_choice_that_nobody_spoke_of_is_missing(said: str) -> None:
+    draft = checked({"room": "kitchen", "degrees": 15}, HEAT, said)
     assert (draft.missing, draft.refused) == (("room",), {})
 
 

@@ -36,6 +36,7 @@ def level(
         ("São Paulo", "a flight to Sao Paulo"),
         ("San Francisco, CA", "the weather in San Francisco"),
         ("New York", "what about NYC"),
+        ("Max Müller", "for Max Mueller"),
         ("McDonald's", "a table at Mcdonald's"),
         ("genetics", "a genetic analysis"),
         ("kg", "how many kilograms"),
@@ -138,6 +139,9 @@ SPEAKER = {"enum": ["kitchen speaker", "bedroom speaker"]}
         ("First Class", "the first flight", CABIN, ""),
         ("bedroom speaker", "on the bedroom device", SPEAKER, "stated"),
         ("kitchen speaker", "on the bedroom device", SPEAKER, ""),
+        ("bath", "the bathroom, please", {"enum": ["bath", "kitchen"]}, "stated"),
+        ("L", "one in L, please", {"enum": ["S", "M", "L"]}, "stated"),
+        ("M", "I'm in a hurry", {"enum": ["S", "M", "L"]}, ""),
     ],
 )
 def test_a_choice_is_said_by_the_words_that_tell_it_from_the_others(
