@@ -1,4 +1,4 @@
-"""`edgewright eval bfcl` with the real model on real cases: scored, interrupted, gone on with."""
+"""`edgewright eval` with the real model on real cases: scored, interrupted, gone on with."""
 
 from __future__ import annotations
 
@@ -134,3 +134,20 @@ def test_what_cannot_be_run_is_told(
     shared_cli: CommandLine, code: str, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in shared_cli.refused(code, *BFCL, *arguments)
+
+
+def test_the_desks_are_scored_in_the_database(cli: CommandLine, server: tuple[str, ...]) -> None:
+    desks = ("eval", "desks", *server, "--files", "bakery,mentions", "--limit", "1", "--json")
+    (summary,) = cli(*desks).well().events
+    assert (summary["suite"], summary["total"]["cases"]) == ("desks", 2)
+    rates = {rate["name"]: rate for rate in summary["rates"]}
+    assert rates["desks: wrong effect"]["hits"] == 0  # it only says Hello
+    assert rates["mentions: forbidden call"]["hits"] == 0
+    (again,) = cli(*desks).well().events
+    assert again["total"] == summary["total"]
+
+
+def test_data_that_is_not_there_is_told(shared_cli: CommandLine) -> None:
+    for suite in ("seal-tools", "dialogues", "desks"):
+        said = shared_cli.refused("config_invalid", "eval", suite, "--data", "nowhere")
+        assert "nowhere" in said and "--data" in said

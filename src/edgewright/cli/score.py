@@ -51,10 +51,11 @@ def show_summary(summary: Summary) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
-    heads = ("cases", "right", "%", "95 %", "mf", "er", "gen", "in", "out", "×bare", "s", "p90")
+    heads = ("right", "%", "95 %", "mf", "er", "gen", "in", "out", "×b", "s", "p90")
     columns = (Column(head, justify="right", no_wrap=True) for head in heads)
-    table = Table(Column("category", no_wrap=True), *columns, box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.pad_edge = False
+    table = Table(
+        Column("category", no_wrap=True), *columns, box=SIMPLE_HEAD, padding=0, show_edge=False
+    )
     for row in (*summary.rows, summary.total):
         if row is summary.total:
             table.add_section()
@@ -63,11 +64,12 @@ def show_summary(summary: Summary) -> None:
     output.out.print(
         f"mean of the categories: {summary.mean:.1f} %\n"
         "[dim]95 %: Wilson interval; mf: malformed answers; er: cases that failed otherwise;\n"
-        "gen, in, out: generations, tokens of prompts and tokens decoded, a case; ×bare: decoded\n"
+        "gen, in, out: generations, tokens of prompts and tokens decoded, a case; ×b: decoded\n"
         "tokens for one of the calls' bare JSON; s, p90: seconds a case, on average and of the\n"
         "slowest tenth at least.[/dim]"
     )
     if summary.rates:
+        output.out.print()
         show_rates(summary.rates, "")
     if summary.left:
         output.out.print(f"[yellow]{summary.left} cases are not decided yet.[/yellow]")
@@ -89,7 +91,7 @@ def show_rates(rates: Sequence[Rate], head: str = "right") -> None:
     from rich.table import Column, Table
 
     columns = [Column(head, justify="right") for head in (head, "of", "%", "95 %")]
-    table = Table(Column(""), *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(Column(""), *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for rate in rates:
         percent = "–" if rate.percent is None else f"{rate.percent:.1f}"
         between = "–" if rate.low is None else f"{rate.low:.0f} to {rate.high:.0f}"
@@ -100,7 +102,7 @@ def show_rates(rates: Sequence[Rate], head: str = "right") -> None:
 def _cells(row: Row) -> list[str]:
     return [
         row.name,
-        *map(str, (row.cases, row.right)),
+        f"{row.right}/{row.cases}",
         f"{row.percent:.1f}",
         f"{row.low:.0f}–{row.high:.0f}",
         *map(str, (row.malformed, row.errors)),

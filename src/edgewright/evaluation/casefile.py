@@ -64,7 +64,7 @@ def read_cases(path: Path, tools: Sequence[str] | None = None) -> list[Conversat
         )
         raise ConfigError(
             f"{where}: this is not YAML: {said}.",
-            hint="Put texts with a colon, a # or quotes in them between quotes.",
+            hint="Put texts with a colon, a #, a ? or quotes in them between quotes.",
         ) from None
     try:
         if not isinstance(root, yaml.SequenceNode) or not root.value:
