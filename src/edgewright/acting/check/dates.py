@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime, time
 
-MONTHS = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
-]  # fmt: skip
-_MONTH = {name: n for n, full in enumerate(MONTHS, start=1) for name in (full, full[:3])} | {
-    "sept": 9
-}
-_NAMES = "|".join(sorted(_MONTH, key=len, reverse=True))
-_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+from ..language.clock import times_in as times_in
+from ..language.days import day_at_start, months_named, named_days, relative_days
+from ..language.days import spans_in as spans_in
+
 _DATE = [
-    re.compile(form, re.IGNORECASE)
+    re.compile(form)
     for form in (
         r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})",
         r"(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})",  # with dots, the day is first
         r"(?P<a>\d{1,2})[/-](?P<b>\d{1,2})[/-](?P<y>\d{4})",
-        rf"(?P<month>{_NAMES})\.?\s+{_DAY},?\s+{_YEAR}",
-        rf"{_DAY}\.?(?:\s+of)?\s+(?P<month>{_NAMES})\.?,?\s+{_YEAR}",
     )
 ]
-_WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+", re.IGNORECASE)
 _TIME = re.compile(
     r"(?P<h>\d{1,2})(?::(?P<m>\d{2}))?(?::(?P<s>\d{2}))?\s*(?P<half>[ap]\.?m\.?)?", re.IGNORECASE
 )
-_BETWEEN = re.compile(r"(?:\s*,\s*|\s+)(?:at\s+)?|T")
+_LONGEST = 100  # characters of a date
+_BETWEEN = re.compile(r"(?: ?, ?| )(?:at )?|T")
 
 _READS = {
     "date": date.fromisoformat,
@@ -59,7 +53,7 @@ def is_written(text: str, form: str) -> bool:
 
 def rewritten(text: str, form: str) -> str | None:
     """The text in the form, or None where it could mean several things, or nothing."""
-    text = _WEEKDAY.sub("", " ".join(text.split()), count=1)
+    text = " ".join(text.split())
     if form == "time":
         moment = _time(text)
         return moment.isoformat() if moment else None
@@ -69,11 +63,10 @@ def rewritten(text: str, form: str) -> str | None:
         day = read_date(text)
         return day.isoformat() if day else None
     if form == "date-time":
-        for pattern in _DATE:
-            found = pattern.match(text)
-            day, gap = (_date(found), _BETWEEN.match(text, found.end())) if found else (None, None)
+        for day, end in _days_at_start(text):
+            gap = _BETWEEN.match(text, end)
             moment = _time(text[gap.end() :]) if gap else None
-            if day and moment:
+            if moment:
                 return datetime.combine(day, moment).isoformat()
     return None
 
@@ -99,23 +92,44 @@ def _part(day: date, part: str) -> str:
     return str(number) if len(part) == 1 else f"{number:02}"
 
 
-def read_date(text: str) -> date | None:
-    """The date that the whole text is; with slashes only where just one order is possible."""
-    for pattern in _DATE:
-        if found := pattern.fullmatch(text.strip()):
-            return _date(found)
+def read_date(text: str, today: date | None = None) -> date | None:
+    """The date that the whole text is, in any language; with slashes only where just one order is
+    possible. Without a year it is the next such day after `today`, or None without that."""
+    text = text.strip()
+    if len(text) > _LONGEST:
+        return None
+    for day, end in _days_at_start(text, today):
+        if end == len(text):
+            return day
     return None
 
 
 def dates_in(text: str) -> set[date]:
-    """Every date with day, month and year in the text."""
-    found = (_date(match) for pattern in _DATE for match in pattern.finditer(text))
+    """Every date with day, month and year in the text, in any language."""
+    found = [_date(match) for pattern in _DATE for match in pattern.finditer(text)]
+    found += [named.date() for named in named_days(text)]
     return {day for day in found if day}
 
 
 def months_in(text: str) -> set[int]:
-    """The months that the text names, by their numbers."""
-    return {_MONTH[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _MONTH}
+    """The months that the text names, by their numbers, in any language."""
+    return months_named(text)
+
+
+def days_in(text: str, today: date) -> dict[str, date]:
+    """The days that the text names relative to `today` or without a year, by the words for them, in
+    any language: "tomorrow", "next Friday", "am Dienstag", "3rd of May". A weekday is the next such
+    day after today, a day without a year the next such day."""
+    return relative_days(text, today)
+
+
+def _days_at_start(text: str, today: date | None = None) -> Iterator[tuple[date, int]]:
+    """The dates that the text begins with, each with where it ends."""
+    for pattern in _DATE:
+        if (found := pattern.match(text)) and (day := _date(found)):
+            yield day, found.end()
+    if (named := day_at_start(text)) and (day := named.date(today)):
+        yield day, named.end
 
 
 def _date(found: re.Match[str]) -> date | None:
@@ -127,8 +141,7 @@ def _date(found: re.Match[str]) -> date | None:
             return None
         month, day = (b, a) if a > 12 else (a, b)
     else:
-        month = _MONTH[part["month"].lower()] if "month" in part else int(part["m"])
-        day = int(part["d"])
+        month, day = int(part["m"]), int(part["d"])
     try:
         return date(year, month, day)
     except ValueError:
@@ -136,9 +149,10 @@ def _date(found: re.Match[str]) -> date | None:
 
 
 def _time(text: str) -> time | None:
-    found = _TIME.fullmatch(text.strip())
+    text = text.strip()
+    found = _TIME.fullmatch(text)
     if not found or not (found["m"] or found["half"]):
-        return None
+        return times_in(text).get(text) if len(text) < _LONGEST else None
     hour = int(found["h"])
     if found["half"]:
         if not 1 <= hour <= 12:

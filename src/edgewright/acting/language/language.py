@@ -34,6 +34,7 @@ SENTENCES = {
     "failed": {"why"},
     "failed_plain": set(),
     "found": {"result"},
+    "nothing_found": set(),
     "done": {"result"},
     "done_plain": set(),
     "expired": set(),
@@ -93,10 +94,12 @@ class Numbers(_Data):
 
 class Dates(_Data):
     """Words of dates. `days` are days from today; a `mirrored` word means as many days back where
-    a word of the `past` is in the text. `doubtful` months are everyday words too."""
+    a word of the `past` is in the text. `doubtful` words are everyday words of another language,
+    `everyday` ones of this one."""
 
     months: Forms
     doubtful: Listed = ()
+    everyday: Listed = ()
     joiners: Listed = ()
     suffixes: Listed = ()
     weekdays: Forms
@@ -122,7 +125,8 @@ class Dates(_Data):
 
 class Times(_Data):
     """How times of day are said. A form's {h} is an hour, its {m} minutes; its value is what is
-    added to the full hour: minutes, and `+m` or `-m`."""
+    added to the full hour, minutes and `+m` or `-m`, or the half of the day: am, pm or night.
+    The phrases of `am`, `pm` and `night` tell the half of another time in the text."""
 
     forms: dict[str, str | int]
     named: dict[str, Listed]
@@ -221,7 +225,7 @@ class Language(_Data):
     def telling(self) -> tuple[str, ...]:
         """The words that tell the language."""
         named = (*self.dates.months, *self.dates.weekdays, *self.numbers.from_zero)
-        doubtful = {*self.dates.doubtful, *self.numbers.doubtful}
+        doubtful = {*self.dates.doubtful, *self.dates.everyday, *self.numbers.doubtful}
         firsts = (first for first, *_ in named if first not in doubtful and first.isalpha())
         return (*self.common, *firsts)
 

@@ -80,6 +80,11 @@ class Phrases(Generic[Value]):
         self._first: dict[str, list[int]] = {}  # the lengths by first and by last word
         self._last: dict[str, list[int]] = {}
         for phrase, value in phrases:
+            self.add_all([phrase], value)
+
+    def add_all(self, phrases: Iterable[str], value: Value) -> None:
+        """Adds phrases that have the same value, except those that are there already."""
+        for phrase in phrases:
             for words in spellings(phrase):
                 self.add(words, value)
 
