@@ -130,7 +130,7 @@ def test_half_of_the_cases_need_a_call_and_one_needs_two() -> None:
 
 
 def test_no_case_is_among_what_acting_shows_a_model() -> None:
-    from edgewright.acting import examples, relevance
+    from edgewright.acting.propose import examples, relevance
 
     shown = str(examples.CALLS) + str(relevance._RELEVANCE) + str(relevance._KIND)
     assert not [case.text for case in cases() if case.text in shown]
