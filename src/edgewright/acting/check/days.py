@@ -63,9 +63,9 @@ def _form(parameter: Parameter) -> str:
     asked = parameter.schema.get("format")
     if asked in _FORMATS:
         return str(asked)
-    if _DAY_FORM.search(parameter.description):
-        return "date"
-    return "clock" if _CLOCK.search(parameter.description) else ""
+    if _CLOCK.search(parameter.description):
+        return "clock"
+    return "date" if _DAY_FORM.search(parameter.description) else ""
 
 
 def _written(text: str, form: str, evidence: Evidence) -> str | None:
