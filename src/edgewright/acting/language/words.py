@@ -117,6 +117,3 @@ class Phrases(Generic[Value]):
             if len(phrase) == length and phrase in self._values:
                 return self._values[phrase], end - length
         return None
-
-    def items(self) -> Iterable[tuple[tuple[str, ...], Value]]:
-        return self._values.items()
