@@ -11,7 +11,6 @@ from . import dates
 from .draft import Draft
 from .evidence import Evidence
 from .parameter import Parameter
-from .utterance import days_in, times_in
 
 _CLOCK = re.compile(r"\bHH:MM(:SS)?\b|\b24[- ]?h", re.IGNORECASE)  # in a description
 _DAY_FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")
@@ -71,8 +70,8 @@ def _form(parameter: Parameter) -> str:
 def _written(text: str, form: str, evidence: Evidence) -> str | None:
     """The text in the form, where it names one day or time and nothing else that is needed."""
     today = evidence.now.date() if evidence.now else None
-    said_days = {*days_in(text, today).values()} if today else set()
-    said_times = {*times_in(text).values()}
+    said_days = {*dates.days_in(text, today).values()} if today else set()
+    said_times = {*dates.times_in(text).values()}
     day = said_days.pop() if len(said_days) == 1 else None
     moment = said_times.pop() if len(said_times) == 1 else None
     if form == "date":

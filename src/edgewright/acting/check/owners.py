@@ -11,6 +11,7 @@ from typing import Any
 from ...domain.evidence import Source
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
+from ..language import detect
 from .draft import Draft
 from .evidence import Evidence, Found
 from .parameter import Parameter, required_of
@@ -98,6 +99,10 @@ class _Tracer:
     def _object(self, value: Mapping[str, Any], parameter: Parameter) -> _Traced:
         required = required_of(parameter.schema)
         parts = {key: self.trace(item, parameter.inside(key)) for key, item in value.items()}
+        given = next((part.source for part in parts.values() if part.source), None)
+        for key, part in parts.items():  # a choice that had to be made about what was said
+            if given and not part.source and key in required and parameter.inside(key).choices:
+                parts[key] = replace(part, source=given)
         held = {key: part.value for key, part in parts.items() if part.source}
         sources = [part.source for part in parts.values() if part.source]
         whole = held and all(key in held for key in required if key in value)
@@ -135,13 +140,19 @@ class _Tracer:
         last = self.evidence.user[0]
         if parameter.is_flag:
             return last.source() if str(value).lower() == "false" else None
-        if not isinstance(value, str) or not parameter.judges(value):
+        if not isinstance(value, str):
             return None
         options = [choice for choice in parameter.choices if isinstance(choice, str)]
         if any(
             naming(o, options, said) == "stated" for said in self.evidence.user for o in options
         ):
             return None  # it was not left to judgement
+        language = detect(last.text)
+        if parameter.is_language and language:
+            named = value.lower() in (language.name.lower(), language.code)
+            return last.source() if named else None
+        if not parameter.judges(value):
+            return None
         if parameter.is_opinion:
             return last.source()
         told = [parameter.tool.name, *(text for text in self.texts if text != value)]

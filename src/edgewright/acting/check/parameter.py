@@ -67,9 +67,7 @@ class Parameter:
     def is_flag(self) -> bool:
         """Whether it is a yes or no, in whatever words."""
         words = {str(choice).lower() for choice in self.choices}
-        return self.schema.get("type") == "boolean" or (
-            0 < len(words) < 3 and words <= {"true", "false"}
-        )
+        return self.schema.get("type") == "boolean" or {"true", "false"} <= words
 
     @property
     def is_judged(self) -> bool:
@@ -80,6 +78,11 @@ class Parameter:
     def is_opinion(self) -> bool:
         """Whether it can be judged by anything that was said."""
         return _last(self.name) in _OPINIONS
+
+    @property
+    def is_language(self) -> bool:
+        """Whether it is the language of what was said."""
+        return plain(self.name) == "language"
 
     def judges(self, value: str) -> bool:
         """Whether the value is such a judgement, and one that the developer foresaw."""

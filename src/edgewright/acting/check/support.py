@@ -16,7 +16,7 @@ from typing import Any, Literal
 from . import dates
 from .parameter import Parameter
 from .quantity import number, numbers_in, unit_of
-from .utterance import Utterance, days_in, times_in
+from .utterance import Utterance
 from .words import content_words, folded, plain, singular, stem
 
 Support = Literal["", "near", "follows", "stated"]
@@ -125,8 +125,8 @@ def _phrase_of_time(text: str, said: Utterance) -> Support:
     """A day or a time in other words than those that were said: "tomorrow" for "the 2nd"."""
     if len(text) > _MAX_PHRASE:
         return ""
-    days = {*days_in(text, said.today).values()} if said.today else set()
-    times = {*times_in(text).values()}
+    days = {*dates.days_in(text, said.today).values()} if said.today else set()
+    times = {*dates.times_in(text).values()}
     known = {*said.days.values(), *said.dates}
     if len(days) + len(times) == 0 or not (days <= known and times <= {*said.times.values()}):
         return ""
@@ -146,7 +146,10 @@ def _as_described(text: str, parameter: Parameter, said: Utterance) -> date | No
 def _day(day: date, said: Utterance) -> Support:
     if day in said.dates or day in said.days.values():
         return "stated"
-    if said.days or said.dates:
+    known = {(other.month, other.day) for other in (*said.days.values(), *said.dates)}
+    if (day.month, day.day) in known and day.year in said.numbers:
+        return "stated"  # the year stands elsewhere
+    if known:
         return ""
     if day.month in said.months and day.day in said.numbers:
         return "stated"
@@ -174,7 +177,7 @@ def _words(text: str, said: Utterance) -> Support:
     level = _level(text, said)
     if level != "stated" and "," in text:  # "San Francisco, CA" for "San Francisco"
         head, _, rest = text.partition(",")
-        if len(rest.split()) < 3 and not any(c.isdigit() for c in rest):
+        if len(rest.split()) < 4 and not any(c.isdigit() for c in rest):
             level = "stated" if _level(head, said) == "stated" else level
     return level
 

@@ -16,8 +16,6 @@ from . import dates
 from .quantity import UNITS, number, numbers_in, unit_of
 from .words import folded, is_typo, plain, singular, stem
 
-days_in = getattr(dates, "days_in", lambda text, today: {})  # until dates.py has them
-times_in = getattr(dates, "times_in", lambda text: {})
 MAX_TEXT = 100_000  # characters that are looked at, half of them from the start, half from the end
 _MAX_QUANTITIES = 200
 _MAX_SHOWN = 80  # characters of a source's text
@@ -30,6 +28,7 @@ _METRIC = {
     "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
     "c": Fraction(1, 100), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
 }  # fmt: skip
+_SHORT = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}  # "$1.2M"
 # As in "5 km", "100µF". The number is bounded, so that each is looked at once.
 _WITH_UNIT = re.compile(r"(?<![\w.])(-?\d{1,15}(?:[.,]\d{1,15})?)[ -]?(°?[^\W\d_]{1,12})(?![\w])")
 
@@ -125,6 +124,8 @@ class Utterance:
             forms = [float(exact * factor / other) for other in others]
             if kind == "temperature":
                 forms = [float(exact * 9 / 5 + 32), float((exact - 32) * 5 / 9)]
+            if unit in _SHORT:
+                forms.append(float(exact * _SHORT[unit]))
             if 1 < len(unit) < 4 and unit[0] in _METRIC:
                 forms.append(float(exact * _METRIC[unit[0]]))
             if any(abs(form - value) <= 1e-4 * abs(form) for form in forms):
@@ -145,12 +146,12 @@ class Utterance:
     @cached_property
     def days(self) -> dict[str, date]:
         """The days that it names relative to today, or without a year, by the words for them."""
-        return days_in(self.text, self.today) if self.today else {}
+        return dates.days_in(self.text, self.today) if self.today else {}
 
     @cached_property
     def times(self) -> dict[str, time]:
         """The times of day that it names, by the words for them."""
-        return times_in(self.text)
+        return dates.times_in(self.text)
 
     @cached_property
     def months(self) -> frozenset[int]:
@@ -179,7 +180,7 @@ class Utterance:
     def has_sign(self, text: str) -> bool:
         """Whether it has the letter or sign as it is, by itself: not the "m" of "I'm"."""
         sign = re.escape(text.strip())
-        return bool(sign) and bool(re.search(rf"(?<![\w'’]){sign}(?![\w'’])", self.text))
+        return bool(sign) and bool(re.search(rf"(?<!\w)(?<!\w['’]){sign}(?!\w|['’]\w)", self.text))
 
     def has_compound(self, word: str) -> bool:
         """Whether it has a longer word that begins with this one, as "bathroom" for "bath"."""
