@@ -29,15 +29,19 @@ class Model:
         self.stream = stream
         self.cost = Cost()
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> tuple[str, Chunk]:
+    async def generate(
+        self, request: Request, on_text: OnText | None = None, *, stream: bool = False
+    ) -> tuple[str, Chunk]:
         """The whole text, given to `on_text` as it comes, and the last chunk. What is held to a
-        form is not left to chance: only free text has the agent's temperature."""
+        form is not left to chance: only free text has the agent's temperature. With `stream` the
+        text comes in pieces even where nobody listens, for an `on_text` that may raise to end it.
+        """
         free = request.schema is None and request.grammar is None
         request = replace(
             request,
             max_tokens=self.max_tokens,
             temperature=self.temperature if free else request.temperature,
-            stream=self.stream,
+            stream=self.stream or stream,
         )
         text, end, _ = await self._drain(request, on_text)
         return text, end
