@@ -42,9 +42,15 @@ class Figures:
             for minutes in figure.minutes if ":" in figure.text else ():
                 self.hours.update((minutes // 60, minutes // 60 % 12 or 12))
 
+    def has_number(self, number: Number) -> bool:
+        """Whether the number is one of these, or the hour of a time."""
+        return number in self.numbers or number in self.hours
+
     def has(self, figure: Figure) -> bool:
         """Whether the figure is one of these, in any form; see `Figure`."""
-        if figure.readings & (self.numbers | self.hours) or figure.minutes & self.minutes:
+        if not self.minutes.isdisjoint(figure.minutes) or any(
+            map(self.has_number, figure.readings)
+        ):
             return True
         hours = {minutes // 60 for minutes in figure.minutes if minutes % 60 == 0}
         if hours & self.numbers:  # 9:00 where 9 was said

@@ -43,23 +43,27 @@ class Gate:
         """Takes more of the reply."""
         looped = self._loop.feed(text)
         for sentence in self._sentences.feed(text):
-            self._taken += len(sentence)
-            if not looped or self._taken <= (self._loop.cut or 0):
-                self._pass(sentence)
+            self._take(sentence)
         if looped:
-            self._sentences.end()
+            self._take(self._sentences.end())
             raise Stopped
 
     def end(self) -> None:
         """The reply is complete: the last sentence counts too."""
-        if rest := self._sentences.end():
-            self._pass(rest)
+        self._take(self._sentences.end())
 
     def release(self) -> None:
         """Gives out what was held."""
         for text in self._held or ():
             self._on_text(text)
         self._held = None
+
+    def _take(self, sentence: str) -> None:
+        """Takes a sentence, as far as it does not belong to a repetition."""
+        start, self._taken = self._taken, self._taken + len(sentence)
+        cut = self._taken if self._loop.cut is None else self._loop.cut
+        if kept := sentence[: max(cut - start, 0)]:
+            self._pass(kept)
 
     def _pass(self, sentence: str) -> None:
         text = sentence.strip()

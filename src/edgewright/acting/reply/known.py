@@ -82,7 +82,7 @@ class Known:
             return "date"
         if any(not self.figures.has(figure) for figure in figures(text)):
             return "number"
-        if not self.wording.numbers(text) <= self.figures.numbers:
+        if not all(map(self.figures.has_number, self.wording.numbers(text))):
             return "number"
         if any(not self.has(name) for name in self._names(text, said)):
             return "name"
