@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Any
 
 from ...domain.tool import ToolSpec
 from . import dates
 from .draft import Draft
 from .evidence import Evidence
 from .parameter import Parameter
+from .support import support_of_day
 
 _CLOCK = re.compile(r"\bHH:MM(:SS)?\b|\b24[- ]?h", re.IGNORECASE)  # in a description
 _DAY_FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")
@@ -38,9 +38,9 @@ def days(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
             if not phrase or _is_known(day, evidence) or form == "date-time":
                 continue
             if form == "date":
-                if meant is not None and not _is_taken(meant, name, draft):
+                if meant is not None and not _is_taken(phrase, meant, name, draft):
                     draft = draft.having(name, meant.isoformat(), f"{phrase!r} as a date")
-            elif not _is_taken(meant, name, draft):
+            elif not _is_taken(phrase, meant, name, draft):
                 draft = draft.having(name, phrase, "the user's own words")
         elif form and (written := _written(value, form, evidence)) not in (None, value):
             draft = draft.having(name, written, f"{value!r} as a {form}")
@@ -100,15 +100,11 @@ def _only_day_said(evidence: Evidence) -> tuple[str, date | None]:
 
 def _is_known(day: date, evidence: Evidence) -> bool:
     """Whether anybody named the day."""
-    return any(
-        day in said.dates
-        or day in said.days.values()
-        or (day.month in said.months and day.day in said.numbers)
-        for said in evidence.said
-    )
+    return any(support_of_day(day, said) == "stated" for said in evidence.said)
 
 
-def _is_taken(day: date | None, name: str, draft: Draft) -> bool:
+def _is_taken(phrase: str, day: date | None, name: str, draft: Draft) -> bool:
     """Whether another argument has the day."""
-    others: list[Any] = [value for key, value in draft.arguments.items() if key != name]
-    return any(isinstance(other, str) and dates.read_date(other) == day for other in others if day)
+    others = [value for key, value in draft.arguments.items() if key != name]
+    texts = [other for other in others if isinstance(other, str)]
+    return phrase in texts or any(day is not None and dates.read_date(t) == day for t in texts)

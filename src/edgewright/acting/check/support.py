@@ -113,7 +113,7 @@ def _flag(value: bool, parameter: Parameter, said: Utterance) -> Support:
 
 def _text(text: str, parameter: Parameter, said: Utterance) -> Support:
     if (day := dates.read_date(text)) or (day := _as_described(text, parameter, said)):
-        return _day(day, said)
+        return support_of_day(day, said)
     if form := dates.rewritten(text, "time"):
         return _time(text, time.fromisoformat(form), said)
     if any(c.isdigit() for c in text) and (value := number(text)) is not None:
@@ -143,7 +143,8 @@ def _as_described(text: str, parameter: Parameter, said: Utterance) -> date | No
     return None
 
 
-def _day(day: date, said: Utterance) -> Support:
+def support_of_day(day: date, said: Utterance) -> Support:
+    """How far the utterance names the day."""
     if day in said.dates or day in said.days.values():
         return "stated"
     known = {(other.month, other.day) for other in (*said.days.values(), *said.dates)}
@@ -191,6 +192,8 @@ def _level(text: str, said: Utterance) -> Support:
         for word in content_words(code)
     }
     missing = [word for word in words if word in codes or not said.has(word)]
+    if len(words) - len(missing) > 1:
+        missing = [word for word in missing if len(word) > 1]  # a middle initial
     if not missing and 1 < len(words) < 4 and not said.has_together(words):
         return ""
     if not missing or _is_short_for(words, said) or _is_unit(text, said):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 
 from ...domain.evidence import Owner, Source
-from ..language import detect
+from ..language import detect, languages
 from ..language.replies import negated_clauses, reply_kind
 from . import dates
 from .quantity import UNITS, number, numbers_in, unit_of
@@ -145,8 +145,17 @@ class Utterance:
 
     @cached_property
     def days(self) -> dict[str, date]:
-        """The days that it names relative to today, or without a year, by the words for them."""
-        return dates.days_in(self.text, self.today) if self.today else {}
+        """The days that it names relative to today, without a year, or by their number alone ("the
+        12th"), by the words for them."""
+        if self.today is None:
+            return {}
+        days = dict(dates.days_in(self.text, self.today))
+        known = {day.day for day in (*days.values(), *self.dates)}
+        for found in _ordinal().finditer(self.text):
+            number = int(found[1])
+            if 0 < number < 32 and number not in known:
+                days[found[0]] = _next_day(number, self.today)
+        return days
 
     @cached_property
     def times(self) -> dict[str, time]:
@@ -224,6 +233,22 @@ class Utterance:
 def _without_umlauts(word: str) -> str:
     """The word with "u" for "ue", which is how "ü" is folded."""
     return re.sub(r"(?<=[aou])e", "", word)
+
+
+@cache
+def _ordinal() -> re.Pattern[str]:
+    """A number with an ordinal's ending in any language: "12th"."""
+    endings = {e for one in languages().values() for e in one.dates.suffixes} - {"."}
+    ending = "|".join(map(re.escape, sorted(endings, key=len, reverse=True)))
+    return re.compile(rf"(?<![\w.])(\d{{1,2}})(?:{ending})(?!\w)")
+
+
+def _next_day(number: int, today: date) -> date:
+    """The next day of that number from today on."""
+    day = today
+    while day.day != number:
+        day += timedelta(days=1)
+    return day
 
 
 def shortened(text: str, most: int = MAX_TEXT) -> str:

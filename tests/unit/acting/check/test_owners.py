@@ -351,12 +351,20 @@ TEXT = {"type": "string"}
         (TEXT, "2023-10-05", "Come tomorrow", "tomorrow"),
         (TEXT, "2026-11-30", "Come tomorrow", "2026-11-30"),
         (DAY, "2026-12-03", "Come on December 3rd", "2026-12-03"),
+        (DAY, "2026-12-03", "Come on the 3rd", "2026-12-03"),
+        (DAY, "2023-10-05", "Come on the 3rd", "2026-12-03"),
     ],
 )
 def test_a_relative_day_is_written_in_the_form_that_is_asked_for(
     schema: Schema, given: str, said: str, meant: str
 ) -> None:
     assert checked({"day": given}, tool({"day": schema}), said).arguments == {"day": meant}
+
+
+def test_one_day_named_does_not_take_the_place_of_two() -> None:
+    spec = tool({"start": TEXT, "end": TEXT})
+    draft = checked({"start": "2023-10-05", "end": "2023-10-08"}, spec, "From tomorrow on")
+    assert (draft.arguments, draft.missing) == ({"start": "tomorrow"}, ("end",))
 
 
 def test_of_two_days_named_none_takes_the_place_of_a_made_up_one() -> None:
@@ -385,7 +393,7 @@ VALUES = st.recursive(
 NAMES = st.sampled_from([*PIZZA.parameters["properties"], "unknown", "", "שם"])
 ROLES = st.sampled_from(["system", "user", "assistant", "tool"])
 WORDS = st.sampled_from(["two ", "pizza ", "Mill Road ", "7% ", "2 hours ", "no ", "tomorrow "])
-TALK = st.lists(st.builds(Message, ROLES, st.text(max_size=40) | WORDS), max_size=5)
+TALK = st.lists(st.builds(Message, role=ROLES, content=st.text(max_size=40) | WORDS), max_size=5)
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=5), TALK)
@@ -416,8 +424,8 @@ def test_whatever_an_author_wrote_as_a_schema_nothing_breaks(schema: dict[str, A
 
 
 def test_the_arguments_given_are_not_changed() -> None:
-    given_ = {**NEEDED, "vegan": False, "toppings": ["olives", "ham"]}
-    before = {**given_, "toppings": [*given_["toppings"]]}
+    given_: dict[str, Any] = {**NEEDED, "vegan": False, "toppings": ["olives", "ham"]}
+    before = {**given_, "toppings": list(given_["toppings"])}
     checked(given_, PIZZA, "Two vegan pizzas with ham to Mill Road.")
     assert given_ == before
 
