@@ -53,7 +53,8 @@ def times_in(text: str) -> dict[str, time]:
         if best is None:
             at += 1
             continue
-        for later in range(at + 1, best[2]):  # "a las seis y media" rather than "a las seis"
+        # "a las seis y media" rather than "a las seis"; but not "15 am" rather than "9:15 am".
+        for later in range(at + 1, at if words[at + 1 : at + 2] == [":"] else best[2]):
             best = max([best, *_read(text, written, words, later, known)], key=lambda one: one[2])
         form, minutes, end = best
         start = at
