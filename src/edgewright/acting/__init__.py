@@ -1,8 +1,8 @@
 """What makes a small model act: the one place between a caller with tools and an engine."""
 
 from .action import Action
-from .actor import HANDFUL, Actor
-from .profile import Part, Profile
+from .actor import Actor
+from .profile import Profile
 from .propose.retrieval import Retriever
 
-__all__ = ["HANDFUL", "Action", "Actor", "Part", "Profile", "Retriever"]
+__all__ = ["Action", "Actor", "Profile", "Retriever"]

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal
 
 from ..domain.engine import Engine, Request
-from ..domain.message import Message, ToolCall, loads
-from ..domain.repair import Repair
+from ..domain.message import Message
 from ..domain.tool import ToolSpec
-from .action import Action, Cost, calls_schema
-from .check.schema import repaired
+from .action import Action, Cost
+from .check.evidence import Evidence
 from .dialogue.conversation import Conversation
+from .dialogue.manager import Manager
+from .language import Language, detect, get_language
 from .model import Model, OnText
-from .profile import Part, Profile
-from .propose import prompts
+from .profile import Profile
 from .propose.constrain import constrainable
 from .propose.describe import field_notes, type_of
-from .propose.partial import PartialReply
-from .propose.relevance import relevance_prompt
 from .propose.retrieval import Retriever
-from .strategies.scored import Steps
+from .reply import prompt as reply_prompt
+from .reply.replies import Mode, Replies
+from .strategy import Confirm, Strategy, View, strategy_named
 
-HANDFUL = 6  # tools that are looked at one by one; of more, those retrieved for the request
+_LOOKED_BACK = 3  # messages of the user's that tell the language
 
 
 class Actor:
     """Decides, with `engine`, between calling tools, asking the user and replying.
 
-    An actor is for one turn: `cost` adds up what its decisions took. `tool_format` "native"
-    leaves the form of calls to the engine; "constrained", the default, holds the output to what
-    is valid, so that a malformed call cannot happen. `profile` says what works for the model;
-    `retriever` gives what ranks the tools where there are many. `without` names what is switched
-    off, to measure what it is worth: see `profile.Part`. `instructions` are what the system message
-    begins with in every conversation. `confirm` and `replies` are those of `Config`; `clock` gives
-    seconds since the epoch.
+    An actor is for one turn: `cost` adds up what its decisions took. `profile` says what works for
+    the model, its strategy above all; `tool_format` "native" leaves the form of calls to the
+    engine. `retriever` gives what ranks the tools where there are many. `instructions` are what the
+    system message begins with in every conversation. `confirm` and `replies` are those of `Config`;
+    `clock` gives seconds since the epoch.
     """
 
     def __init__(
@@ -51,29 +49,25 @@ class Actor:
         stream: bool = True,
         profile: Profile | None = None,
         retriever: Callable[[], Retriever] = Retriever,
-        without: Sequence[Part] = (),
         instructions: str = "",
-        confirm: Literal["destructive", "changes", "never"] = "destructive",
-        replies: Literal["grounded", "free"] = "grounded",
+        confirm: Confirm = "destructive",
+        replies: Mode = "grounded",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.engine = engine
-        self._confirm, self._replies, self._clock = confirm, replies, clock
-        self._instructions = instructions
         self.profile = profile or Profile()
-        self._model = Model(engine, max_tokens=max_tokens, temperature=temperature, stream=stream)
-        can = engine.capabilities
-        calls = "native" if tool_format == "native" else self.profile.calls
-        self.native = calls == "native" and can.native_tools
-        self._takes_steps = (
-            calls == "python"
-            and (can.lark and can.logprobs and can.continues)
-            and "steps" not in without
-        )
-        self._ids = (f"call_{n}" for n in itertools.count(1))
-        self._steps = Steps(self._model, self.profile, self._ids, without)
+        self._instructions = instructions
+        self._confirm = confirm
+        self._mode = replies
+        self._clock = clock
         self._retriever = retriever
-        self._without = without
+        self._ids = (f"call_{n}" for n in itertools.count(1))
+        self._model = Model(engine, max_tokens=max_tokens, temperature=temperature, stream=stream)
+        name = "native" if tool_format == "native" else self.profile.strategy
+        name = _possible(name, engine)
+        self.native = name == "native"
+        make: Callable[..., Strategy] = strategy_named(name)
+        self._strategy = make(self._model, self.profile, instructions)
 
     @property
     def cost(self) -> Cost:
@@ -83,7 +77,6 @@ class Actor:
         """Takes the place of another in the same turn, with what that one cost."""
         self._model.cost = other.cost
         self._ids = other._ids
-        self._steps = Steps(self._model, self.profile, self._ids, self._without)
 
     async def act(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
@@ -93,27 +86,36 @@ class Actor:
         `messages` start with the system message and end with the user's or a tool's.
         Raises EngineError and its kinds.
         """
-        if not tools:
-            return await self._reply(prompts.plain(messages), on_text)
-        if self.native:
-            return await self._native(messages, tools, on_text)
         talk = Conversation.of(messages)
-        if len(tools) > HANDFUL and "retrieval" not in self._without:
-            tools = await self._retriever().top(tools, talk.request, HANDFUL)
-        if self._takes_steps:
-            action = await self._steps.next(talk, tools)
-            return action or await self._reply(prompts.plain(messages), on_text)
-        return await self._at_once(messages, tools, on_text)
+        language = _language(messages)
+        if not tools:
+            return await self._reply(messages, tools, on_text, language)
+        view = await self._view(messages, talk, tools, language)
+        manager = Manager(self._ids)
+        action = manager.answered(view)
+        if action is None:
+            proposal = await self._strategy.next(view, on_text)
+            action = manager.settled(view, proposal)
+            if proposal.reply is not None and action.reply:
+                return action  # it was told as it came
+        if action.reply:
+            on_text(action.reply)
+        if action.calls or action.question or action.reply:
+            return action
+        worded = await self._reply(messages, tools, on_text, language)
+        return replace(action, reply=worded.reply, truncated=worded.truncated)
 
     async def warm(self, tools: Sequence[ToolSpec]) -> None:
         """Computes what prompts about these tools begin with. Raises EngineError."""
+        if len(tools) <= self.profile.most_tools:
+            await self._strategy.warm(tools)
 
     async def produce(
         self, messages: Sequence[Message], schema: dict[str, Any], on_text: OnText
     ) -> str:
         """JSON about the conversation, held to what of `schema` decoding can be held to. Raises
         EngineResponseError when it is cut off, and EngineError's other kinds."""
-        *before, last = prompts.plain(messages)
+        *before, last = reply_prompt.plain(messages)
         # What engines hold output to, most models never read: the descriptions are told here.
         form = "\n".join(["Answer with JSON of this form:", type_of(schema), *field_notes(schema)])
         form = f"{last.content}\n\n{form}"
@@ -121,7 +123,9 @@ class Actor:
         held, left_out = constrainable(schema)
         # Whole where it can be: an endpoint's model may be shown it, descriptions included.
         schema = held if left_out else schema
-        request = Request(said, schema=schema, opening=self._opening(said))
+        known = self._instructions
+        opening = len(known) if messages[0].content.startswith(known) else 0
+        request = Request(said, schema=schema, opening=opening)
         text, end = await self._model.generate(request, on_text)
         if end.finish == "length":
             raise self._model.cut_off("The result")
@@ -129,106 +133,70 @@ class Actor:
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """How many tokens the longest prompt for these messages takes."""
-        count = self.engine.count_tokens
+        plain = await self.engine.count_tokens(reply_prompt.plain(messages))
         if not tools:
-            return await count(prompts.plain(messages))
-        if self.native:
-            spoken = json.dumps([tool.as_openai() for tool in tools])
-            return await count([*messages, Message("system", spoken)])
-        if not self._takes_steps:
-            largest = sorted(tools, key=prompts.size)[-HANDFUL:]
-            return await count(prompts.with_tools(messages, largest, self.profile.tools))
-        talk = Conversation.of(messages)
-        longest = max(tools, key=prompts.size)
-        asked = [
-            prompts.call_prompt(longest, talk, (), style=self.profile.tools),
-            relevance_prompt(longest, talk.request),
-            prompts.plain(messages),
-        ]
-        return max([await count(prompt) for prompt in asked])
+            return plain
+        largest = sorted(tools, key=lambda tool: len(repr(tool)))[-self.profile.most_tools :]
+        return max(plain, await self._strategy.prompt_tokens(messages, largest))
 
-    async def _reply(self, messages: Sequence[Message], on_text: OnText) -> Action:
-        request = Request(messages, stop=self.profile.stop, opening=self._opening(messages))
-        text, end = await self._model.generate(request, on_text)
-        return Action(reply=text, truncated=end.finish == "length")
-
-    def _opening(self, messages: Sequence[Message]) -> int:
-        """How much of the first message is the same in every conversation: behind it may stand
-        what was said in this one."""
-        known = self._instructions
-        return len(known) if messages[0].content.startswith(known) else 0
-
-    async def _native(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
-    ) -> Action:
-        request = Request(messages, tools=[tool.as_openai() for tool in tools])
-        text, end = await self._model.generate(request, on_text)
-        action = self._calls([(call.name, call.arguments) for call in end.calls], tools)
-        return replace(action, reply=text, truncated=end.finish == "length")
-
-    async def _at_once(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec], on_text: OnText
-    ) -> Action:
-        """One generation, held to a schema that is either calls or a reply."""
-        partial = PartialReply(on_text)
-        text, end = await self._model.generate(
-            Request(
-                prompts.with_tools(messages, tools, self.profile.tools),
-                schema=calls_schema(tools),
-                stop=self.profile.stop,
-                opening=self._opening(messages),
-            ),
-            partial.feed,
+    async def _view(
+        self,
+        messages: Sequence[Message],
+        talk: Conversation,
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> View:
+        now = self._clock()
+        shown = tools
+        if len(tools) > self.profile.most_tools:
+            likely = await self._retriever().top(tools, talk.request, self.profile.most_tools)
+            names = {tool.name for tool in likely} | _waiting(talk)
+            shown = [tool for tool in tools if tool.name in names]  # in one order, for its prefix
+        return View(
+            messages=messages,
+            talk=talk,
+            tools=shown,
+            every=tools,
+            evidence=Evidence.of(messages, now=datetime.fromtimestamp(now)),
+            language=language,
+            confirm=self._confirm,
+            now=now,
+            checks=self.profile.checked,
         )
-        truncated = end.finish == "length"
-        if truncated and partial.text:
-            return Action(reply=partial.text, truncated=True)
-        action = self._parsed(text, tools, truncated=truncated)
-        if rest := action.reply.removeprefix(partial.text):  # what was not in a reply's form
-            on_text(rest)
-        return action
 
-    def _parsed(self, text: str, tools: Sequence[ToolSpec], *, truncated: bool) -> Action:
-        """The action that constrained output states; text that is no such JSON is a reply, for
-        there are servers that take a schema and do not hold to it."""
-        try:
-            value = loads(text)
-        except ValueError:
-            if truncated and text.lstrip().startswith("{"):
-                raise self._model.cut_off("The call") from None
-            return Action(reply=text, truncated=truncated, unheld=text)
-        if not isinstance(value, dict):
-            return Action(reply=text, unheld=text)
-        if isinstance(value.get("reply"), str):
-            return Action(reply=value["reply"], truncated=truncated)
-        stated = value.get("calls", [value])
-        calls = [
-            (call["tool"], call["arguments"])
-            for call in (stated if isinstance(stated, list) else ())
-            if isinstance(call, dict)
-            and isinstance(call.get("tool"), str)
-            and isinstance(call.get("arguments"), dict)
-        ]
-        if not calls:
-            return Action(reply=text, unheld=text)
-        names = {tool.name for tool in tools}
-        invented = any(name not in names for name, _ in calls)
-        return replace(self._calls(calls, tools), unheld=text if invented else "")
-
-    def _calls(
-        self, stated: Sequence[tuple[str, dict[str, Any]]], tools: Sequence[ToolSpec]
+    async def _reply(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        on_text: OnText,
+        language: Language,
     ) -> Action:
-        """The calls with what was mended in them; one that is stated twice is made once."""
-        known = {tool.name: tool for tool in tools}
-        calls: list[ToolCall] = []
-        repairs: dict[str, tuple[Repair, ...]] = {}
-        for name, arguments in stated:
-            mended: tuple[Repair, ...] = ()
-            if name in known and "repair" not in self._without:
-                arguments, mended = repaired(arguments, known[name].parameters)
-            if (name, arguments) in [(call.name, call.arguments) for call in calls]:
-                continue
-            calls.append(ToolCall(next(self._ids), name, arguments))
-            if mended:
-                repairs[calls[-1].id] = mended
-        return Action(calls=tuple(calls), repairs=repairs)
+        mode: Mode = self._mode if tools else "free"
+        replies = Replies(self._model, self.profile, mode, instructions=self._instructions)
+        return await replies.reply(messages, tools, on_text, language)
+
+
+def _possible(name: str, engine: Engine) -> str:
+    """The strategy, or the one in place of it with an engine that cannot do what it takes."""
+    can = engine.capabilities
+    if name == "native" and not can.native_tools:
+        name = "scored"
+    if name == "scored" and not (can.lark and can.logprobs and can.continues):
+        return "at_once"
+    return name
+
+
+def _language(messages: Sequence[Message]) -> Language:
+    """The language of the user's last message, or of one shortly before where it is too short to
+    tell; else of our fixed sentences."""
+    said = [message.content for message in messages if message.role == "user"]
+    for text in reversed(said[-_LOOKED_BACK:]):
+        if found := detect(text):
+            return found
+    return get_language(None)
+
+
+def _waiting(talk: Conversation) -> set[str]:
+    """The tools that the conversation is about already."""
+    pending = {talk.pending.call.name} if talk.pending else set()
+    return pending | {call.name for call, _ in (*talk.earlier[-2:], *talk.made)}

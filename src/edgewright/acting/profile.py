@@ -7,59 +7,47 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..domain.errors import ConfigError
-
-# What can be switched off, to measure what it is worth (docs/benchmarks.md has the ablation).
-Part = Literal[
-    "steps",  # deciding in steps; without it, calls or reply in one generation under a schema
-    "relevance",  # scoring whether a tool is right; without it, the first tool is called
-    "begins",  # scoring how likely a call of it begins, given all of it to read
-    "content",  # calibrating by a function without content
-    "kind",  # scoring whether the request is a task
-    "names",  # counting words of a tool's name that the request has
-    "sentences",  # scoring the sentences of a request, where the whole does not score enough
-    "parts",  # looking at the parts of a request, where there are several tools
-    "examples",  # worked examples before the call
-    "more",  # asking whether one more call is needed
-    "grounding",  # holding arguments against what was said
-    "repair",  # mending arguments
-    "retrieval",  # showing only the relevant of many tools
-]
+from .check import CHECKS, Check
 
 
 class Profile(BaseModel):
-    """How to make a family of models act.
-
-    `tools` is how tools are described to it, `calls` how it states calls: as lines of Python or
-    as JSON, both held to a grammar, or in its own `native` format. `stop` ends its answers.
-
-    The scores are log-odds in nats. A tool's is the odds that it is right for the request, plus,
-    each with its weight: the share of its `named` words in the request; the odds that its call
-    `begins`, given all of it to read; how much the request sounds like a task (`kind`, counted up
-    to `most_kind`); less the odds for a function without `content`, which calibrate the request.
-    It may be called from `first` on, or where one sentence of the request scores `sentence`, and
-    no further than `margin` behind the best. `more` are the odds from which there is one more
-    call, `other` those for one of another tool.
-    """
+    """How to make a family of models act. Scores are log-odds in nats: see `strategies.scored`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tools: Literal["signatures", "list", "json"] = "signatures"
-    calls: Literal["python", "json", "native"] = "python"
-    native: Literal["", "hermes"] = ""
-    stop: tuple[str, ...] = ()
-    named: float = 0.75
-    begins: float = 0.08
-    kind: float = 0.4
-    most_kind: float = 2.3
-    content: float = 0.8
-    first: float = 1.3
-    sentence: float = 1.5
-    margin: float = 0.3
-    more: float = 0.0
-    other: float = 2.0
+    strategy: str = Field(default="scored", description="The strategy's entry point.")
+    tools: Literal["signatures", "list", "json"] = Field(
+        default="signatures", description="How tools are described to the model."
+    )
+    native: Literal["", "hermes"] = Field(default="", description="Its own format of tool calls.")
+    stop: tuple[str, ...] = Field(default=(), description="What ends its answers.")
+    checks: tuple[str, ...] = Field(
+        default=tuple(check.__name__ for check in CHECKS),
+        description="The checks that every call goes through, in order.",
+    )
+    most_tools: int = Field(default=8, ge=1, description="Tools shown; of more, the likeliest.")
+
+    read: float = Field(
+        default=-2.5, description="The bar for a call that only looks something up."
+    )
+    change: float = Field(default=-1.5, description="The bar for a call that changes something.")
+    next: float = Field(default=0.0, description="The bar for a call after results.")
+    more: float = Field(default=0.0, description="The bar for one call more in the same step.")
+    reads: float = Field(default=0.5, description="What a tool gains that only looks something up.")
+    agrees: float = Field(
+        default=4.0, description="What all gain when the user agrees to a question."
+    )
+    waits: float = Field(
+        default=2.0, description="What a tool gains whose call waits for the user."
+    )
+
+    @property
+    def checked(self) -> tuple[Check, ...]:
+        """The checks, in order."""
+        return tuple(check for check in CHECKS if check.__name__ in self.checks)
 
     @classmethod
     def of(cls, family: str, probed: Path | None = None) -> Profile:

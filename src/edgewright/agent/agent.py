@@ -218,7 +218,6 @@ class BaseAgent:
             instructions=self._system(),
             profile=self._profile(engine.model),
             retriever=self._retriever,
-            without=config.acting_without,
             confirm=config.confirm,
             replies=config.replies,
             clock=self._clock,

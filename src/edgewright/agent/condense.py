@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..acting.propose.prompts import call_text
+from ..acting.propose.python_calls import call_text
 from ..domain.message import Message, ToolCall
 
 ANSWER_CHARS = 80  # of what was called and answered in a past turn

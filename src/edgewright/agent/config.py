@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ..acting.profile import Part
 from ..domain.errors import ConfigError
 from ..residency.resources import ResourceConfig
 
@@ -102,9 +101,6 @@ class Config(BaseModel):
     preload: bool = Field(
         True,
         description="Loads the model in the background when the agent is made, if it is on disk.",
-    )
-    acting_without: tuple[Part, ...] = Field(
-        (), description="Parts of the acting layer to switch off, to measure what they are worth."
     )
 
     def __init__(self, **fields: Any) -> None:

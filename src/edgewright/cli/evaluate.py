@@ -36,11 +36,8 @@ EndpointOption = Annotated[
 KeyOption = Annotated[
     str, typer.Option("--api-key", help="The endpoint's key.", envvar="EDGEWRIGHT_API_KEY")
 ]
-WithoutOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--without", help="Switch off a part of the acting layer; repeatable.", metavar="PART"
-    ),
+ProviderOption = Annotated[
+    str, typer.Option("--provider", help="The engine: llama_cpp, openvino, …; auto by default.")
 ]
 ViaOption = Annotated[
     str,
@@ -103,7 +100,7 @@ class _Run:
         words = [
             str(word) for option, value in options.items() if value for word in (option, value)
         ]
-        words += [word for part in to.without for word in ("--without", part)]
+        words += ["--provider", to.provider] if to.provider != "auto" else []
         words += ["--offline"] if self.offline else []
         return shlex.join(["edgewright", "eval", name, *words])
 
@@ -113,7 +110,7 @@ def _prepared(
     model: str,
     endpoint: str,
     data: str,
-    without: list[str] | None,
+    provider: str,
     via: str,
     concurrency: int,
     fresh: bool,
@@ -136,7 +133,7 @@ def _prepared(
         model=model,
         via=via,
         endpoint=endpoint,
-        without=tuple(without or ()),
+        provider=provider,
         data=str(Path(data).expanduser().resolve()) if data else "",
     )
     return _Run(options, concurrency, fresh, offline, api_key)
@@ -151,7 +148,7 @@ def bfcl(
     limit: LimitOption = None,
     endpoint: EndpointOption = "",
     api_key: KeyOption = "",
-    without: WithoutOption = None,
+    provider: ProviderOption = "auto",
     concurrency: ConcurrencyOption = 1,
     data: Annotated[
         str, typer.Option(help="The bfcl-eval wheel, or a folder it was unzipped to.")
@@ -170,7 +167,9 @@ def bfcl(
     from ..evaluation.bfcl import Bfcl
     from ..evaluation.cases import CATEGORIES, load
 
-    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    run = _prepared(
+        json, model, endpoint, data, provider, via, concurrency, fresh, offline, api_key
+    )
     data = run.options.data
     names = _listed(categories) or CATEGORIES
     suite = Bfcl(load(_leaderboard(data), names, ids, limit), data)
@@ -185,7 +184,7 @@ def seal_tools(
     limit: LimitOption = None,
     endpoint: EndpointOption = "",
     api_key: KeyOption = "",
-    without: WithoutOption = None,
+    provider: ProviderOption = "auto",
     concurrency: ConcurrencyOption = 1,
     data: DataOption = "",
     fresh: FreshOption = False,
@@ -199,7 +198,9 @@ def seal_tools(
     """
     from ..evaluation.seal_tools import load
 
-    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    run = _prepared(
+        json, model, endpoint, data, provider, via, concurrency, fresh, offline, api_key
+    )
     run.of(load(run.options.data, ids, limit), {"--ids": ids, "--limit": limit})
 
 
@@ -215,7 +216,7 @@ def dialogues(
     limit: Annotated[int | None, typer.Option(help="The first N dialogues.")] = None,
     endpoint: EndpointOption = "",
     api_key: KeyOption = "",
-    without: WithoutOption = None,
+    provider: ProviderOption = "auto",
     concurrency: ConcurrencyOption = 1,
     data: DataOption = "",
     fresh: FreshOption = False,
@@ -230,7 +231,9 @@ def dialogues(
     """
     from ..evaluation.dialogues import load
 
-    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    run = _prepared(
+        json, model, endpoint, data, provider, via, concurrency, fresh, offline, api_key
+    )
     suite = load(run.options.data, split, _listed(services), ids, limit)
     words = {"--split": split, "--services": services, "--ids": ids, "--limit": limit}
     run.of(suite, words)
@@ -247,7 +250,7 @@ def desks(
     limit: Annotated[int | None, typer.Option(help="The first N of each file.")] = None,
     endpoint: EndpointOption = "",
     api_key: KeyOption = "",
-    without: WithoutOption = None,
+    provider: ProviderOption = "auto",
     concurrency: ConcurrencyOption = 1,
     data: Annotated[str, typer.Option(help="The checkout that has benchmarks/desks.")] = "",
     fresh: FreshOption = False,
@@ -257,7 +260,9 @@ def desks(
     """Small applications over SQLite: the effect of each request is checked in the database."""
     from ..evaluation.desks import load
 
-    run = _prepared(json, model, endpoint, data, without, via, concurrency, fresh, offline, api_key)
+    run = _prepared(
+        json, model, endpoint, data, provider, via, concurrency, fresh, offline, api_key
+    )
     suite = load(run.options.data, _listed(files), ids, limit)
     run.of(suite, {"--files": files, "--ids": ids, "--limit": limit})
 

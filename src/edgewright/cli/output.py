@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.markup import escape
 
-from ..acting.propose.prompts import call_text
+from ..acting.propose.python_calls import call_text
 from ..domain.errors import EdgewrightError
 from ..domain.event import (
     ArgumentsRepaired,

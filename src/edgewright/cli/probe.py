@@ -76,12 +76,12 @@ def _show(probed: Probed) -> None:
 
     heads = ("calls", "refusals", "s", "in", "out")
     columns = (Column(head, justify="right", no_wrap=True) for head in heads)
-    table = Table("", Column("tools, calls", no_wrap=True), "from", *columns, box=SIMPLE_HEAD)
+    table = Table("", Column("tools, strategy", no_wrap=True), "from", *columns, box=SIMPLE_HEAD)
     for row in probed.measured:
         table.add_row(
             "✓" if row is probed.best else "",
             label(row.profile),
-            f"{row.profile.first:g}" if row.profile.calls == "python" else "",
+            f"{row.profile.change:g}" if row.profile.strategy == "scored" else "",
             f"{row.right_calls} of {calls()}",
             f"{row.right_refusals} of {refusals()}",
             f"{row.seconds:.1f}",
@@ -91,8 +91,8 @@ def _show(probed: Probed) -> None:
     output.out.print(table)
     changed = ", ".join(f"{name}: {value}" for name, value in probed.profile.items())
     output.out.print(
-        "[dim]tools: how they are described; calls: how they are stated; from: the threshold in "
-        "nats; s, in,\nout: seconds and tokens a case, on average. A way must be right in 2 cases "
+        "[dim]tools: how they are described; strategy: how it decides; from: the bar for a change, "
+        "in nats; s, in,\nout: seconds and tokens a case, on average. A way must be right in 2 cases "
         "more than what\nis known of the model's family to take its place.[/dim]\n"
         f"acts: {'yes' if probed.acts else 'no'} · profile: {changed or 'as known of its family'}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..acting.propose.prompts import call_text
+from ..acting.propose.python_calls import call_text
 from ..domain.event import ToolCallFinished, TurnFinished
 from ..domain.message import ToolCall
 from ..domain.tool import ToolSpec

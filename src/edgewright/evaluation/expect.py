@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..acting.propose.prompts import call_text
+from ..acting.propose.python_calls import call_text
 from ..domain.message import ToolCall
 from ..domain.tool import ToolSpec
 

@@ -52,7 +52,7 @@ class Measured:
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers, and what of the profile was tried."""
-        way = self.profile.model_dump(include={"tools", "calls", "first"})
+        way = self.profile.model_dump(include={"tools", "strategy", "read", "change"})
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "profile"}
         return {**way, **numbers}
 
@@ -157,7 +157,7 @@ class Probe:
         rows = [*tried]
         best = best_of(rows)
         can_be_better = best.right + CLEARLY <= len(cases())
-        if can_be_better and best.profile.calls == "python" and not self.quick:
+        if can_be_better and best.profile.strategy == "scored" and not self.quick:
             total += len(THRESHOLDS) * len(cases())
             heard_of = partial(heard, "thresholds")
             other = await _at_other_thresholds(best, tried[best], config, heard_of)
@@ -188,18 +188,20 @@ class Probe:
 def ways(known: Profile) -> list[Profile]:
     """The profiles to try, beginning with what is known."""
     pairs: list[dict[str, str]] = [
-        {"tools": tools, "calls": calls}
-        for tools, calls in itertools.product(("signatures", "list", "json"), ("python", "json"))
+        {"tools": tools, "strategy": strategy}
+        for tools, strategy in itertools.product(
+            ("signatures", "list", "json"), ("scored", "at_once")
+        )
     ]
     if known.native:
-        pairs.append({"calls": "native"})
+        pairs.append({"strategy": "native"})
     others = [known.model_copy(update=pair) for pair in pairs]
     return [known, *(other for other in others if other != known)]
 
 
 def label(way: Profile) -> str:
     """The way in two words."""
-    return way.calls if way.calls == "native" else f"{way.tools}, {way.calls}"
+    return way.strategy if way.strategy == "native" else f"{way.tools}, {way.strategy}"
 
 
 async def measured(
@@ -235,8 +237,8 @@ async def _at_other_thresholds(
     """The most that another threshold comes to, the nearest one of those that do."""
     rows = []
     for distance in THRESHOLDS:
-        first = round(known.profile.first + distance, 2)
-        profile = known.profile.model_copy(update={"first": first})
+        bars = {bar: round(getattr(known.profile, bar) + distance, 2) for bar in ("read", "change")}
+        profile = known.profile.model_copy(update=bars)
         rows.append(await measured(profile, engine, config, heard))
     best = max(rows, key=lambda row: row.right)
     return replace(best, seconds=known.seconds)  # it remembered much of what it was asked

@@ -37,12 +37,12 @@ GRACE: Final = 10.0  # seconds past its own timeout that an agent may take to no
 class Options:
     """What decides a run's results. `model` is a catalog alias, a GGUF file, or the name that
     `endpoint` serves it under; `via` whether our acting layer makes the calls or the engine's own
-    tool calling; `without` names parts of the acting layer to switch off. Raises ConfigError."""
+    tool calling; `provider` the engine. Raises ConfigError."""
 
     model: str = DEFAULT_MODEL
     via: str = "acting"
     endpoint: str = ""
-    without: tuple[str, ...] = ()
+    provider: str = "auto"
     data: str = ""  # in place of the data that is fetched, or that lies beside the checkout
     max_tokens: int = 512
     temperature: float = 0.0
@@ -56,10 +56,9 @@ class Options:
 
     def config(self, name: str = "bfcl", *, offline: bool = False, **settings: Any) -> Config:
         """The settings of the agents. Raises ConfigError."""
-        if self.without:
-            settings["acting_without"] = self.without
         return Config(
             name=name,
+            model_provider=self.provider,
             model_id=self.model,
             endpoint=self.endpoint or None,
             max_tokens=self.max_tokens,
@@ -78,7 +77,7 @@ class Options:
 
         name = Path(self.model).stem if self.model.endswith(".gguf") else self.model
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-        known = {**asdict(self), "without": sorted(self.without), "edgewright": __version__}
+        known = {**asdict(self), "edgewright": __version__}
         known["data"] = key
         if profile_file(self.model).is_file():
             known["profile"] = profile_for(self.model).model_dump(mode="json")

@@ -13,7 +13,6 @@ from functools import partial
 import anyio.to_thread
 
 from ..acting import Profile, Retriever
-from ..acting.actor import HANDFUL
 from ..agent.agent import BaseAgent, Function
 from ..agent.config import DEFAULT_MODEL, Config
 from ..agent.supply import Supply
@@ -141,7 +140,7 @@ class Agent(BaseAgent):
                 self._may_warn = False  # once is enough
                 model = await anyio.to_thread.run_sync(unable, supply.engine.model)
                 _warn_if_it_cannot_act(model or supply.engine.model)
-            if len(self.tools) > HANDFUL:
+            if len(self.tools) > self._profile(supply.engine.model).most_tools:
                 await anyio.to_thread.run_sync(_prefetch_embedding)  # the first that acting needs
             yield supply
 

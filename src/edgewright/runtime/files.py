@@ -56,7 +56,7 @@ def local_model(config: Config, adapter: Adapter | None, native_tools: bool) -> 
         name,
         files,
         context=min(config.context or CONTEXT, trained or 1 << 30),
-        native_tools=native_tools or profile_for(name).calls == "native",
+        native_tools=native_tools or profile_for(name).strategy == "native",
         adapter=adapter,
         adapters=partial(adapters.over, name),
         threads=threads,

@@ -1,51 +1,62 @@
-"""What of a conversation decides the next action."""
+"""A conversation, as the next action depends on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...domain.message import Message, ToolCall
+from ...domain.message import Message, Pending, ToolCall
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly."
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation, as the next action depends on it.
+    """What the messages of a conversation come to.
 
-    `request` is what the user wants now, an answer to a question of ours together with what led
-    to the question; `before` the messages that led to it; `made` the calls made for it, each with
-    its result; `said` all that the user, the tools and the operator have said: not our default
-    instructions, which speak for no argument.
+    `request` is the user's last message and `before` the messages that led to it. `made` are the
+    calls made since, each with its result, and `earlier` those made before. `asked` is what the
+    assistant said just before the request, and `pending` the call that waits for the user.
     """
 
     system: str
     request: str
     before: tuple[Message, ...]
     made: tuple[tuple[ToolCall, str], ...]
-    said: str
+    earlier: tuple[tuple[ToolCall, str], ...]
+    asked: str
+    pending: Pending | None
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Conversation:
-        """The conversation these messages are; they start with the system's."""
+        """The conversation these messages are. They start with the system's and have one of the
+        user's."""
         system, *rest = messages
         last = max(n for n, message in enumerate(rest) if message.role == "user")
-        request, first = rest[last].content, last
-        while first >= 2 and _asks(rest[first - 1]) and rest[first - 2].role == "user":
-            request = f"{rest[first - 2].content}\n{request}"
-            first -= 2
-        calls = {call.id: call for message in rest[last:] for call in message.calls}
-        made = tuple(
-            (calls[message.call_id], message.content)
-            for message in rest[last:]
-            if message.role == "tool" and message.call_id in calls
+        said = [message for message in rest[:last] if message.role == "assistant"]
+        latest = said[-1] if said else None
+        return cls(
+            system=system.content,
+            request=rest[last].content,
+            before=tuple(rest[:last]),
+            made=_made(rest[last:]),
+            earlier=_made(rest[:last]),
+            asked=latest.content if latest else "",
+            pending=latest.pending if latest else None,
         )
-        texts = [m.content for m in rest if m.role != "assistant"]
-        if system.content != DEFAULT_INSTRUCTIONS:
-            texts.insert(0, system.content)
-        return cls(system.content, request, tuple(rest[:first]), made, "\n".join(texts))
+
+    @property
+    def instructions(self) -> str:
+        """What the operator told the agent; empty where that is only our default."""
+        return "" if self.system == DEFAULT_INSTRUCTIONS else self.system
 
 
-def _asks(message: Message) -> bool:
-    return message.role == "assistant" and message.content.rstrip().endswith("?")
+def _made(messages: Sequence[Message]) -> tuple[tuple[ToolCall, str], ...]:
+    """The calls that have a result, with it. An id is unique within its turn only."""
+    made: list[tuple[ToolCall, str]] = []
+    calls: dict[str, ToolCall] = {}
+    for message in messages:
+        calls.update({call.id: call for call in message.calls})
+        if message.role == "tool" and message.call_id in calls:
+            made.append((calls.pop(message.call_id), message.content))
+    return tuple(made)

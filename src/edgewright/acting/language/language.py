@@ -172,6 +172,8 @@ class Language(_Data):
     but a sign, a conjunction or politeness.
     """
 
+    capital_nouns: bool = False
+
     code: str
     name: str
     common: Listed

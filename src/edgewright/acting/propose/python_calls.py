@@ -27,6 +27,11 @@ def line(name: str, arguments: dict[str, Any]) -> str:
     return f"{name}({', '.join(written)})"
 
 
+def call_text(call: ToolCall) -> str:
+    """A call as Python writes it."""
+    return line(call.name, call.arguments)
+
+
 def grammar(tool: ToolSpec) -> str:
     """The grammar of one line: a call of the tool, with its required arguments and any others."""
     names = parameter_names(tool)
@@ -97,7 +102,7 @@ def _arguments(text: str, tool: ToolSpec) -> Iterator[tuple[str, Any, int]]:
 
 def written(calls: Iterable[ToolCall]) -> str:
     """The calls as the model would have written them, one a line."""
-    return "".join(f"{line(call.name, call.arguments)}\n" for call in calls)
+    return "".join(f"{call_text(call)}\n" for call in calls)
 
 
 def _floats(value: Any, schema: dict[str, Any]) -> Any:
