@@ -94,6 +94,8 @@ def _only_one_named(options: list[str], user: Iterable[Utterance]) -> str | None
     number, which may have been said of anything."""
     for said in user:
         named = [option for option in options if naming(option, options, said) == "stated"]
+        refused = f" {' '.join(map(folded, said.negated))} "
+        named = [option for option in named if f" {folded(option)} " not in refused]
         if named:
             return named[0] if len(named) == 1 and not named[0].isdecimal() else None
     return None

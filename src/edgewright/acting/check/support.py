@@ -54,8 +54,9 @@ def support(value: Any, parameter: Parameter, said: Utterance) -> Support:
 
 
 def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
-    """How far the utterance names one of the options: by its words, and not as part of a longer
-    option, or by those of its words that no other option has ("bedroom" for "bedroom speaker")."""
+    """How far the utterance names one of the options: "stated" by its words, and not as part of a
+    longer option; it "follows" from those of its words that no other option has ("bedroom" for
+    "bedroom speaker")."""
     phrase, text = _phrase(choice), said.singular_text
     if len(phrase) < 2:
         return "stated" if said.has_sign(choice) else ""
@@ -68,9 +69,7 @@ def naming(choice: str, options: Sequence[str], said: Utterance) -> Support:
     named = sum(f" {word} " in text for word in own)
     if len(phrase.split()) == 1:
         return "follows" if said.has_compound(phrase) else ""
-    if named == 0:
-        return ""
-    return "stated" if named == len(own) < len(phrase.split()) else "follows"
+    return "follows" if named else ""
 
 
 def _phrase(choice: str) -> str:

@@ -191,6 +191,11 @@ def test_of_two_choices_said_none_takes_the_place_of_a_third() -> None:
     assert "size" not in draft.arguments
 
 
+def test_a_choice_that_was_said_not_to_be_wanted_takes_no_others_place() -> None:
+    draft = held("Two pizzas to Mill Road, but do not make them small.", size="medium")
+    assert "size" not in draft.arguments
+
+
 ROOM = {"type": "string", "enum": ["kitchen", "bath", "bedroom"]}
 HEAT = tool({"room": ROOM, "degrees": {"type": "integer"}})
 
