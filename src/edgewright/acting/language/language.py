@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
 
@@ -147,20 +147,20 @@ class ReplyExample(_Data):
 class Replies(_Data):
     """Phrases by which a sentence of a model's reply is judged; the longest one counts.
 
-    `open` makes it an offer, a request or an admission, which claim nothing; `deed` claims one,
-    `outcome` one without saying whose, `report` a look-up, and `promise` announces work that nobody
-    does. `harmless` ones only look like these. `machinery` are words for calls, results and who
-    asks. With capitals for `nouns`, names are told by the `titles` before them.
+    `open` makes it an offer, a request or an admission, which claim nothing; `able` one that says
+    what the user can do; `deed` claims one, `outcome` one without saying whose, `report` a look-up,
+    and `promise` announces work that nobody does. `harmless` ones only look like these. `machinery`
+    are words for calls, results and who asks. `titles` come before names.
     """
 
     open: Listed = ()
+    able: Listed = ()
     deed: Listed = ()
     outcome: Listed = ()
     report: Listed = ()
     promise: Listed = ()
     harmless: Listed = ()
     machinery: Listed = ()
-    capitals: Literal["names", "nouns"] = "names"
     titles: Listed = ()
     examples: tuple[ReplyExample, ...] = ()
 

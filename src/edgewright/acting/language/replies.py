@@ -55,11 +55,9 @@ def reply_kind(text: str, language: Language | None = None) -> Answer:
     kind: Kind = ""
     before: Kind = ""
     at = end = _past(plain, 0, polite)
-    while found := openers.at(plain, at):
+    while found := _opener(plain, at, openers, polite):
         name, end, apart = *found, at > end
         after = _past(plain, end, polite)
-        if name not in _BEFORE_ANYTHING and not _parted(plain, end, after, openers):
-            break
         new = _KINDS[name]
         if (kind, new) in _SAID_FIRST or ((kind, new) == ("correct", "yes") and not apart):
             break
@@ -135,6 +133,16 @@ def _past(plain: Sequence[str], at: int, polite: Phrases[str]) -> int:
         else:
             break
     return at
+
+
+def _opener(
+    plain: Sequence[str], at: int, openers: Phrases[str], polite: Phrases[str]
+) -> tuple[str, int] | None:
+    """The list of the longest phrase there that can be an answer, and where the phrase ends."""
+    for name, end in openers.all_at(plain, at):
+        if name in _BEFORE_ANYTHING or _parted(plain, end, _past(plain, end, polite), openers):
+            return name, end
+    return None
 
 
 def _parted(plain: Sequence[str], end: int, after: int, openers: Phrases[str]) -> bool:

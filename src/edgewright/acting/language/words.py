@@ -100,13 +100,14 @@ class Phrases(Generic[Value]):
 
     def at(self, words: Sequence[str], start: int) -> tuple[Value, int] | None:
         """The value of the longest phrase that starts there, and where it ends."""
-        if start >= len(words):
-            return None
-        for length in self._first.get(words[start], ()):
+        return next(self.all_at(words, start), None)
+
+    def all_at(self, words: Sequence[str], start: int) -> Iterator[tuple[Value, int]]:
+        """The value of each phrase that starts there, and where it ends; the longest first."""
+        for length in self._first.get(words[start], ()) if start < len(words) else ():
             phrase = tuple(words[start : start + length])
             if len(phrase) == length and phrase in self._values:
-                return self._values[phrase], start + length
-        return None
+                yield self._values[phrase], start + length
 
     def before(self, words: Sequence[str], end: int) -> tuple[Value, int] | None:
         """The value of the longest phrase that ends before `end`, and where it starts."""
