@@ -85,8 +85,9 @@ def speaks_of_machinery(sentence: str, known: Known, wording: Wording) -> bool:
 class WithoutResults:
     """Judges the sentences of a reply to a request for which no tool was called.
 
-    `known` is all that was said, `instructions` what the operator said alone. About the job the
-    reply may ask, offer, admit and repeat the instructions; apart from it, say anything but deeds.
+    `known` is all that was said, `instructions` what the operator said alone, `able` what the
+    agent can do. About the job the reply may ask, offer, admit, say what can be done and repeat the
+    instructions; apart from it, say anything but deeds.
     Where it cannot be told which (`about_job` is None: the tools are described in another
     language), it may not state what nobody said, nor turn the request into a statement.
     """
@@ -95,6 +96,7 @@ class WithoutResults:
     known: Known
     instructions: Known
     job: Job
+    able: Known
     about_job: bool | None
     wording: Wording
 
@@ -116,8 +118,10 @@ class WithoutResults:
             if self.about_job is False:
                 return None
             return self.known.unknown_in(sentence) or ("job" if echoes else None)
-        stands = repeats(sentence, self.instructions) and not self.known.unknown_in(sentence)
-        return None if stands else "job"
+        stands = repeats(sentence, self.instructions) or (
+            "able" in kinds and repeats(sentence, self.able)
+        )
+        return None if stands and not self.known.unknown_in(sentence) else "job"
 
 
 @dataclass(frozen=True, slots=True)

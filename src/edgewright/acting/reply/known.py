@@ -18,7 +18,8 @@ Unknown = Literal["number", "date", "name", "id"]
 
 MAX_TEXT = 100_000  # characters that are looked at, half of them from the start, half from the end
 
-_ID = re.compile(r"[^\W\d_]+[-_/#]?\d[\w/-]*|\S+@\S+\.\w+|\b(?:https?://|www\.)\S+")
+_ID = re.compile(r"(?<![^\W_])[^\W\d_]++[-_/#]?\d[\w/-]*")
+_ADDRESS = re.compile(r"(?<!\S)(?:https?://|www\.|[^\s@]{1,64}+@)\S+")
 _STARTS = re.compile(r"[.!?:;…؟۔\n|]")  # behind these, a capital is the beginning of a sentence's
 _DIGIT = re.compile(r"[-_/#]?\d")
 _NEAR = 2  # words between a month's name and its day
@@ -75,7 +76,8 @@ class Known:
     def unknown_in(self, sentence: str) -> Unknown | None:
         """What the sentence states that was not said, or None."""
         text = without_marker(sentence)
-        if any(not self._has_id(found) for found in _ID.findall(text)):
+        ids = [*_ID.findall(text), *_ADDRESS.findall(text)]
+        if any(not (self.has_text(one) or self.wording.is_measure(one)) for one in ids):
             return "id"
         said = tokens(text)
         if self._has_other_date(text, said):
@@ -87,9 +89,6 @@ class Known:
         if any(not self.has(name) for name in self._names(text, said)):
             return "name"
         return None
-
-    def _has_id(self, text: str) -> bool:
-        return self.has_text(text) or self.wording.is_measure(text)
 
     def _has_other_date(self, text: str, said: list[Token]) -> bool:
         for month, end in self.wording.months(said):
@@ -116,7 +115,7 @@ class Known:
             word = text[token.start : token.end]
             starts = end == 0 or _STARTS.search(text, end, token.start) is not None
             titled = self.wording.is_title(before)
-            if self.wording.capitals == "nouns":
+            if self.wording.capital_nouns:
                 named = word[0].isupper() and titled
             else:
                 inner = len(word) > 2 and any(c.isupper() for c in word[1:])

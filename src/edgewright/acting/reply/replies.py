@@ -60,7 +60,7 @@ class Replies:
         Raises EngineError and its kinds.
         """
         called = bool(Conversation.of(messages).made)
-        if self.mode == "free" or not tools:
+        if self.mode == "free" or not (tools or called):
             asked = prompt.after_calls(messages, language) if called else prompt.plain(messages)
             return await self._free(asked, on_text)
         if called:
@@ -84,6 +84,7 @@ class Replies:
             known=_known(messages, tools, words),
             instructions=Known(_instructions(talk), words),
             job=job,
+            able=Known([things], words),
             about_job=about_job,
             wording=words,
         )

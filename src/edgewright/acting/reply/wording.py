@@ -15,8 +15,8 @@ from ..check.words import plain
 from ..language import Language, get_language, is_negated
 from ..language.words import Phrases, Token, Value
 
-Kind = Literal["open", "deed", "outcome", "report", "promise", "harmless"]
-_KINDS: tuple[Kind, ...] = ("open", "deed", "outcome", "report", "promise", "harmless")
+Kind = Literal["open", "able", "deed", "outcome", "report", "promise", "harmless"]
+_KINDS: tuple[Kind, ...] = ("open", "able", "deed", "outcome", "report", "promise", "harmless")
 
 # Written with a capital in the middle of a sentence, and names of nobody.
 _NO_NAMES = frozenset({"i", "am", "pm", "ok", "celsius", "fahrenheit", "kelvin", "id", "faq"})
@@ -26,11 +26,11 @@ _MEASURE = re.compile(rf"\d+(?:[.,:]\d+)*(?:{_ORDINAL}|[^\W\d_]{{1,4}})?")
 
 
 class Wording:
-    """The phrases of a language and English. `capitals` says what is written with them in it."""
+    """The phrases of a language and English. With `capital_nouns`, a capital makes no name."""
 
     def __init__(self, of: Language) -> None:
         both = [of] if of.code == "en" else [of, get_language("en")]
-        self.capitals = of.replies.capitals
+        self.capital_nouns = of.capital_nouns
         self._kinds = Phrases[Kind](
             (phrase, kind)
             for one in both

@@ -46,6 +46,7 @@ def without_results(
         known=Known([request, instructions], words),
         instructions=Known([instructions], words),
         job=job,
+        able=Known([tool.description for tool in tools], words),
         about_job=about_job,
         wording=words,
     )
@@ -127,6 +128,13 @@ def test_a_fact_of_the_job_does_not_pass_on_another_subject() -> None:
 )
 def test_about_the_job_it_may_ask_offer_and_admit(sentence: str) -> None:
     assert without_results("When is the doctor free on Monday?", sentence) is None
+
+
+def test_it_may_say_what_can_be_done_here() -> None:
+    asked = "What can you do?"
+    assert without_results(asked, "You can book an appointment with a doctor.") is None
+    assert without_results(asked, "You can see the doctor on Monday.") == "job"
+    assert without_results(asked, "An appointment with a doctor is booked.") == "job"
 
 
 def test_an_offer_of_what_nobody_said_does_not_pass() -> None:
