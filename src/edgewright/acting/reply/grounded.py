@@ -128,12 +128,13 @@ class WithoutResults:
 class WithResults:
     """Judges the sentences of a reply after calls. `known` is all that was said, the results
     included; `results` are those of this turn, parsed, and `found` what is said in them.
-    `only_read` says that no call changed anything."""
+    `only_read` says that no call changed anything, and `undone` are words for what failed."""
 
     known: Known
     results: Sequence[Any]
     found: Known
     only_read: bool
+    undone: frozenset[str]
     wording: Wording
 
     def fault(self, sentence: str) -> Fault | None:
@@ -150,7 +151,22 @@ class WithResults:
             verb = words[end] if end < len(words) else ""
             if kind in ("deed", "outcome") and not (verb and self.found.has(verb)):
                 return "deed"
+        if self._claims_undone(sentence):
+            return "deed"
         return "contradiction" if contradicts(sentence, self.results, self.wording) else None
+
+    def _claims_undone(self, sentence: str) -> bool:
+        said = [word for word in plain(sentence).split() if not self.found.has(word)]
+        return any(word.startswith(stem) for word in said for stem in self.undone) and not (
+            is_question(sentence) or self.wording.denies(sentence)
+        )
+
+
+def undone(failed: Iterable[str], succeeded: Iterable[str]) -> frozenset[str]:
+    """Beginnings of words for what the failed tools do, and those that succeeded do not."""
+    words = {word for name in failed for word in plain(name.replace("_", " ")).split()}
+    words -= {word for name in succeeded for word in plain(name.replace("_", " ")).split()}
+    return frozenset(stem(word) for word in words if len(word) > 3) - _GENERIC
 
 
 def repeats(sentence: str, source: Known) -> bool:

@@ -73,6 +73,11 @@ def failure(result: str) -> str | None:
     return reason
 
 
+def is_invalid(result: str) -> bool:
+    """Whether the call's arguments did not fit the tool, so that it never ran."""
+    return result.startswith(f"{_ERROR}invalid arguments")
+
+
 def named(name: str) -> str:
     """The name of a tool or field as words: "free slots" for free_slots and freeSlots."""
     return " ".join(_CAMEL.sub(" ", name).replace("_", " ").replace("-", " ").split()).lower()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ...domain.engine import Request
-from ...domain.message import Message
+from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
@@ -17,10 +17,10 @@ from ..model import Model, OnText
 from ..profile import Profile
 from . import prompt
 from .gate import Gate, Stopped
-from .grounded import Fault, Job, WithoutResults, WithResults, is_question
+from .grounded import Fault, Job, WithoutResults, WithResults, is_question, undone
 from .known import Known
 from .loop import Loop
-from .plain_result import failure, named, parsed, plain_result
+from .plain_result import failure, is_invalid, named, parsed, plain_result
 from .sentences import sentences
 from .told import is_told, items, leaves_out, says_nothing
 from .wording import Wording, wording
@@ -106,10 +106,9 @@ class Replies:
         talk = Conversation.of(messages)
         made = talk.made
         went = [(call, result) for call, result in made if failure(result) is None]
+        failed = [(call, result) for call, result in made if not _is_over(call, result, went)]
+        failures = [_failed(result, language) for result in dict.fromkeys(r for _, r in failed)]
         succeeded = {call.name for call, _ in went}
-        # A call that went well when it was made again has not failed.
-        failed = [result for call, result in made if call.name not in succeeded]
-        failures = [_failed(result, language) for result in dict.fromkeys(failed)]
         reads = {tool.name for tool in tools if tool.read_only}
         texts, values = [result for _, result in went], [parsed(result) for _, result in went]
         asks = is_question(talk.request)
@@ -122,6 +121,7 @@ class Replies:
             results=values,
             found=Known(texts, words),
             only_read=succeeded <= reads,
+            undone=undone((call.name for call, _ in failed), succeeded),
             wording=words,
         )
         action = Action()
@@ -185,6 +185,16 @@ def _with(gate: Gate, *sentences: str, truncated: bool = False) -> Action:
 def _failed(result: str, language: Language) -> str:
     why = failure(result)
     return language.say("failed", why=why) if why else language.say("failed_plain")
+
+
+def _is_over(call: ToolCall, result: str, went: Sequence[tuple[ToolCall, str]]) -> bool:
+    """Whether the call need not be told of as failed: it went well, at once or when it was made
+    again, or it never ran for its arguments and the tool was called in another way."""
+    if failure(result) is None:
+        return True
+    again = [other for other, _ in went if other.name == call.name]
+    same = any(other.arguments == call.arguments for other in again)
+    return same or (bool(again) and is_invalid(result))
 
 
 def _no_fault(_: str) -> Fault | None:

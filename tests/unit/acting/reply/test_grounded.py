@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from edgewright.acting.reply.grounded import Fault, Job, WithoutResults, WithResults
+from edgewright.acting.reply.grounded import Fault, Job, WithoutResults, WithResults, undone
 from edgewright.acting.reply.known import Known
 from edgewright.acting.reply.plain_result import parsed
 from edgewright.acting.reply.wording import wording
@@ -54,7 +54,12 @@ def without_results(
 
 
 def with_results(
-    request: str, results: Sequence[str], sentence: str, code: str = "en", only_read: bool = False
+    request: str,
+    results: Sequence[str],
+    sentence: str,
+    code: str = "en",
+    only_read: bool = False,
+    failed: Sequence[str] = (),
 ) -> Fault | None:
     words = wording(code)
     judge = WithResults(
@@ -62,6 +67,7 @@ def with_results(
         results=[parsed(result) for result in results],
         found=Known(results, words),
         only_read=only_read,
+        undone=undone(failed, ["find_order"]),
         wording=words,
     )
     return judge.fault(sentence)
@@ -290,6 +296,15 @@ def test_a_look_up_is_no_deed() -> None:
         assert with_results(asked, [ORDER], sentence, only_read=True) == "deed"
         assert with_results(asked, ['{"status":"cancelled"}'], sentence) is None
     assert with_results(asked, [ORDER], "It has been shipped.", only_read=True) is None
+
+
+def test_what_failed_is_not_told_as_done() -> None:
+    for sentence, fault in [
+        ("Your order 7 is shipped and cancelled.", "deed"),
+        ("Your order 7 is not cancelled.", None),
+        ("Your order 7 is shipped.", None),
+    ]:
+        assert with_results("cancel 7", [ORDER], sentence, failed=["cancel_order"]) == fault
 
 
 def test_no_promise_passes_after_a_call() -> None:

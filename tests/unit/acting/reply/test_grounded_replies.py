@@ -237,9 +237,21 @@ async def test_a_failure_is_told_beside_what_went_well() -> None:
 
 
 async def test_a_call_that_went_well_the_second_time_has_not_failed() -> None:
-    error = "Error: ValueError: the number has to be one of ours"
-    messages = asked("Where is order 7?", ("find_order", error), ("find_order", SHIPPED))
-    assert (await replied(ScriptedEngine([GOOD]), messages)).reply == GOOD
+    for error in ("RuntimeError: we are closed just now", "invalid arguments: number: a number"):
+        calls = [("find_order", f"Error: {error}"), ("find_order", SHIPPED)]
+        action = await replied(ScriptedEngine([GOOD]), asked("Where is order 7?", *calls))
+        assert action.reply == GOOD
+
+
+async def test_one_of_two_orders_that_fails_is_told() -> None:
+    messages = asked("Cancel 7 and 8", ("cancel_order", "cancelled"), ("cancel_order", "cancelled"))
+    other = ToolCall("c1", "cancel_order", {"number": 8})
+    messages[4:] = [
+        Message("assistant", "", calls=(other,)),
+        Message("tool", "Error: LookupError: there is no order 8", call_id="c1"),
+    ]
+    action = await replied(ScriptedEngine(["Your order 7 is cancelled."]), messages)
+    assert action.reply == ("Your order 7 is cancelled. That did not work: there is no order 8")
 
 
 async def test_the_number_of_items_may_be_stated() -> None:
