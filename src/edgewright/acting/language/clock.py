@@ -9,9 +9,9 @@ from datetime import time
 from functools import cache
 from typing import Literal, NamedTuple
 
-from .days import day_words
+from .day_words import day_words
 from .forms import Filler, Forms
-from .language import detect, languages
+from .language import Times, detect, languages
 from .numbers import vocabulary
 from .words import Phrases, Token, fold, tokens
 
@@ -33,7 +33,7 @@ class _Form(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Words:
     forms: Forms[_Form]
-    halves: Phrases[Half]
+    halves: Phrases[Half | None]
     named: Phrases[time]
 
 
@@ -44,8 +44,7 @@ def times_in(text: str) -> dict[str, time]:
     known = clock_words(language.code if language else None)
     written = tokens(text)
     words = [token.word for token in written]
-    halves = {half for at in range(len(words)) if (half := _half_at(words, at, known))}
-    only = halves.pop() if len(halves) == 1 else None
+    only = _only_half(words, known)
     found: dict[str, time] = {}
     at = 0
     while at < len(words):
@@ -58,13 +57,12 @@ def times_in(text: str) -> dict[str, time]:
             best = max([best, *_read(text, written, words, later, known)], key=lambda one: one[2])
         form, minutes, end = best
         start = at
+        told: Half | None = None
         if after := known.halves.at(words, end):
-            half, end = after
+            told, end = after
         elif before := known.halves.before(words, at):
-            half, start = before
-        else:
-            half = form.half or only
-        moment = _moment(minutes, form.half or half)
+            told, start = before
+        moment = _moment(minutes, form.half or told or only)
         found.setdefault(text[written[start].start : written[end - 1].end], moment)
         at = end
     return found
@@ -131,10 +129,16 @@ def _units() -> frozenset[str]:
     )
 
 
-def _half_at(words: Sequence[str], at: int, known: _Words) -> Half | None:
-    found = known.halves.at(words, at)
-    # "am" alone is a verb or a preposition more often.
-    return found[0] if found and words[at : found[1]] != ["am"] else None
+def _only_half(words: Sequence[str], known: _Words) -> Half | None:
+    """The half of the day that the text is about, where it names one and no other."""
+    halves: set[Half] = set()
+    at = 0
+    while at < len(words):
+        named, end = known.halves.at(words, at) or (None, at + 1)
+        if named and words[at:end] != ["am"]:  # a verb or a preposition more often
+            halves.add(named)
+        at = end
+    return halves.pop() if len(halves) == 1 else None
 
 
 def _moment(minutes: int, half: Half | None) -> time:
@@ -164,7 +168,7 @@ def clock_words(code: str | None) -> _Words:
         Phrases(
             (phrase, half)
             for one in known
-            for half, listed in _halves(one.times.am, one.times.pm, one.times.night)
+            for half, listed in _halves(one.times)
             for phrase in listed
         ),
         Phrases(
@@ -176,10 +180,8 @@ def clock_words(code: str | None) -> _Words:
     )
 
 
-def _halves(
-    am: tuple[str, ...], pm: tuple[str, ...], night: tuple[str, ...]
-) -> tuple[tuple[Half, tuple[str, ...]], ...]:
-    return ("am", am), ("pm", pm), ("night", night)
+def _halves(data: Times) -> tuple[tuple[Half | None, tuple[str, ...]], ...]:
+    return ("am", data.am), ("pm", data.pm), ("night", data.night), (None, data.not_halves)
 
 
 def _form(form: str, value: str) -> _Form:

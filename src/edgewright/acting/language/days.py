@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from .forms import Forms
-from .language import Language, detect, languages
-from .numbers import Vocabulary, vocabulary
-from .words import Phrases, Token, fold, tokens
+from .calendar import Modifier, later, on_weekday, real_date, span_of
+from .day_words import day_words
+from .language import detect
+from .words import Token, tokens
 
 
 class Named(NamedTuple):
@@ -26,41 +24,13 @@ class Named(NamedTuple):
     def date(self, today: date | None = None) -> date | None:
         """The day; without a year the next such day. None for one that there is not."""
         if self.year is not None:
-            return _date(self.year, self.month, self.day)
+            return real_date(self.year, self.month, self.day)
         if today is None:
             return None
-        coming = (_date(year, self.month, self.day) for year in range(today.year, today.year + 9))
+        coming = (
+            real_date(year, self.month, self.day) for year in range(today.year, today.year + 9)
+        )
         return next((day for day in coming if day and day >= today), None)
-
-
-class Modifier(NamedTuple):
-    """What stands beside a weekday or a week."""
-
-    kind: Literal["next", "this", "last"]
-    skips: bool = False  # whether "next Friday" is next week's
-
-    @property
-    def offset(self) -> int:
-        """How many weeks, months or years it is away."""
-        return {"last": -1, "this": 0, "next": 1}[self.kind]
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """The words of days that count in a text of one language."""
-
-    forms: Forms[int]  # "in {n} {unit}": 1, "{n} {unit} ago": -1
-    joiners: frozenset[str]
-    suffixes: frozenset[str]
-    past: frozenset[str]
-    dotted: bool  # whether "5.12." is a day
-    numbers: Vocabulary
-    months: Phrases[tuple[int, bool]] = field(default_factory=Phrases)  # and whether it is doubtful
-    weekdays: Phrases[int] = field(default_factory=Phrases)
-    days: Phrases[int | None] = field(default_factory=Phrases)
-    mirrored: set[int] = field(default_factory=set)  # days that may lie behind as well as ahead
-    modifiers: Phrases[Modifier] = field(default_factory=Phrases)
-    spans: Phrases[str] = field(default_factory=Phrases)
 
 
 def named_days(text: str) -> Iterator[Named]:
@@ -115,7 +85,7 @@ def spans_in(text: str, today: date) -> dict[str, tuple[date, date]]:
         if span := reader.span(at):
             kind, modifier, end = span
             said = text[reader.tokens[at].start : reader.tokens[end - 1].end]
-            found[said] = _span(kind, modifier.offset, today)
+            found[said] = span_of(kind, modifier.offset, today)
     return found
 
 
@@ -141,21 +111,21 @@ class _Reader:
             return in_week
         modifier = known.modifiers.at(words, at)
         if modifier and (after := known.weekdays.at(words, self._past_joiners(modifier[1]))):
-            return _weekday(after[0], modifier[0], today), after[1]
+            return on_weekday(after[0], modifier[0], today), after[1]
         if weekday:
             modifier = known.modifiers.at(words, weekday[1])
             if modifier and modifier[0].kind != "this" and not known.spans.at(words, modifier[1]):
-                return _weekday(weekday[0], modifier[0], today), modifier[1]
+                return on_weekday(weekday[0], modifier[0], today), modifier[1]
         if day := known.days.at(words, at):
             offset, end = day
             if offset is not None and offset in known.mirrored and self._is_past:
                 offset = -offset
-            return (None if offset is None else _later(today, offset)), end
+            return (None if offset is None else later(today, offset)), end
         for sign, gaps, end in known.forms.at(words, at):
-            return _later(today, sign * gaps["{n}"] * gaps["{unit}"]), end
+            return later(today, sign * gaps["{n}"] * gaps["{unit}"]), end
         if weekday:
-            return _weekday(weekday[0], None, today), weekday[1]
-        return None, at
+            return on_weekday(weekday[0], None, today), weekday[1]
+        return self._day_alone(at, today) or (None, at)
 
     def opening(self) -> int:
         """Past a weekday and an article that the text begins with."""
@@ -208,7 +178,7 @@ class _Reader:
             end = weekday[1] if weekday else 0
         if not span or not weekday or span[0] != "week":
             return None
-        first, _ = _span("week", span[1].offset, today)
+        first, _ = span_of("week", span[1].offset, today)
         return first + timedelta(days=weekday[0]), end
 
     def _day_first(self, at: int) -> tuple[Named, int] | None:
@@ -259,6 +229,26 @@ class _Reader:
             return None
         return self._named(int(words[2]), int(words[0]), None, at, at + 4), at + 4
 
+    def _day_alone(self, at: int, today: date) -> tuple[date, int] | None:
+        """ "The 6th", "the 6th of next month"; not "the 6th floor"."""
+        known, words = self._known, self.words
+        if not at or words[at - 1] not in known.before_day or not words[at].isdecimal():
+            return None
+        day = self._day(at)
+        if not day or not 0 < day[0] < 32 or not (day[2] or known.bare_day):
+            return None
+        end = day[1]
+        span = self.span(self._past_joiners(end))
+        if span and span[0] == "month":
+            first, _ = span_of("month", span[1].offset, today)
+            found = real_date(first.year, first.month, day[0])
+            return (found, span[2]) if found else None
+        if end < len(words) and words[end] not in known.common and words[end] not in ",.;:!?":
+            return None
+        months = (span_of("month", n, today)[0] for n in range(12))
+        coming = (real_date(first.year, first.month, day[0]) for first in months)
+        return next(((one, end) for one in coming if one and one >= today), None)
+
     def _day(self, at: int) -> tuple[int, int, bool] | None:
         """The day of a month that is said there, where it ends, and whether its ending says that
         it is one."""
@@ -308,98 +298,3 @@ class _Reader:
 
     def _is_capital(self, at: int) -> bool:
         return self._text[self.tokens[at].start].isupper()
-
-
-@cache
-def day_words(code: str | None) -> _Words:
-    """The words of days for a text in the language of that code, or in one that is not known."""
-    own_first = sorted(languages().values(), key=lambda one: one.code != code)
-    own = languages().get(code or "")
-    words = _Words(
-        forms=Forms(
-            [(form, 1) for one in own_first for form in one.dates.ahead]
-            + [(form, -1) for one in own_first for form in one.dates.back],
-            {"{n}": vocabulary(code, doubtful=True).small, "{unit}": _days_of_unit},
-        ),
-        joiners=frozenset(fold(word) for one in own_first for word in one.dates.joiners),
-        suffixes=frozenset(fold(word) for one in own_first for word in one.dates.suffixes),
-        past=frozenset(fold(word) for word in own.dates.past) if own else frozenset(),
-        dotted=own is not None and own.numbers.decimal_comma,
-        numbers=vocabulary(code),
-    )
-    for language in own_first:
-        _add_words(words, language, is_own=language is own)
-    return words
-
-
-def _add_words(words: _Words, language: Language, is_own: bool) -> None:
-    data = language.dates
-    doubtful = {*data.everyday} if is_own else {*data.everyday, *data.doubtful}
-    for month, forms in enumerate(data.months, start=1):
-        words.months.add_all(forms, (month, not doubtful.isdisjoint(forms)))
-    for weekday, forms in enumerate(data.weekdays):
-        words.weekdays.add_all(forms, weekday)
-    words.days.add_all(data.not_days, None)
-    for offset, forms in data.days.items():
-        words.days.add_all([form for form in forms if form not in doubtful], offset)
-        if is_own and not {*forms}.isdisjoint(data.mirrored):
-            words.mirrored.add(offset)
-    words.modifiers.add_all(data.next, Modifier("next", data.next_skips_a_week))
-    words.modifiers.add_all(data.this, Modifier("this"))
-    words.modifiers.add_all(data.last, Modifier("last"))
-    for kind, forms in data.spans.items():
-        words.spans.add_all(forms, kind)
-
-
-def _days_of_unit(words: Sequence[str], at: int) -> tuple[int, int] | None:
-    """How many days the unit there has, for days and weeks."""
-    found = _units_of_days().at(words, at)
-    return (found[0], found[1]) if found else None
-
-
-@cache
-def _units_of_days() -> Phrases[int]:
-    found: Phrases[int] = Phrases()
-    for language in languages().values():
-        for unit, days in (("day", 1), ("week", 7)):
-            found.add_all(language.numbers.units_of.get(unit, ()), days)
-    return found
-
-
-def _weekday(weekday: int, modifier: Modifier | None, today: date) -> date:
-    ahead = (weekday - today.weekday()) % 7
-    if modifier is None:
-        return _later(today, ahead or 7)
-    if modifier.kind == "this":
-        return _later(today, ahead)
-    if modifier.kind == "last":
-        return _later(today, (ahead or 7) - 7)
-    if modifier.skips:
-        return _later(today, 7 - today.weekday() + weekday)
-    return _later(today, ahead or 7)
-
-
-def _span(kind: str, offset: int, today: date) -> tuple[date, date]:
-    """The first and the last day of this week, weekend, month or year, or of one before or after
-    it."""
-    monday = _later(today, 7 * offset - today.weekday())
-    if kind == "week":
-        return monday, _later(monday, 6)
-    if kind == "weekend":
-        return _later(monday, 5), _later(monday, 6)
-    months = 12 * today.year + today.month - 1 + offset
-    if kind == "month":
-        first, after = divmod(months, 12), divmod(months + 1, 12)
-        return date(first[0], first[1] + 1, 1), _later(date(after[0], after[1] + 1, 1), -1)
-    return date(today.year + offset, 1, 1), date(today.year + offset, 12, 31)
-
-
-def _later(day: date, days: int) -> date:
-    return day + timedelta(days=max(-36500, min(36500, days)))
-
-
-def _date(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None

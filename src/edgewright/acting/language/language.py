@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any
@@ -46,16 +47,22 @@ SENTENCES = {
 
 
 def _listed(text: Any) -> Any:
-    """What stands between commas."""
+    """What stands between commas; "a|b c|d" is each of a and b with each of c and d."""
     if not isinstance(text, str):
         return text
-    return tuple(part for part in map(str.strip, text.split(",")) if part)
+    return tuple(
+        " ".join(filter(None, words))
+        for part in text.split(",")
+        if part.strip()
+        for words in product(*(word.split("|") for word in part.split()))
+    )
 
 
 def _forms(text: Any) -> Any:
     """What stands between commas, each with its other forms after bars."""
-    listed = _listed(text)
-    return tuple(tuple(part.split("|")) for part in listed) if isinstance(text, str) else listed
+    if not isinstance(text, str):
+        return text
+    return tuple(tuple(part.strip().split("|")) for part in text.split(",") if part.strip())
 
 
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -102,6 +109,8 @@ class Dates(_Data):
     everyday: Listed = ()
     joiners: Listed = ()
     suffixes: Listed = ()
+    before_day: Listed = ()  # "the" in "the 3rd"
+    bare_day: bool = False  # whether a number alone follows it: "el 3"
     weekdays: Forms
     days: dict[int, Listed]
     not_days: Listed = ()
@@ -133,6 +142,7 @@ class Times(_Data):
     am: Listed
     pm: Listed
     night: Listed
+    not_halves: Listed = ()
 
 
 class ReplyExample(_Data):

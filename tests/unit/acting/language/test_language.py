@@ -50,6 +50,7 @@ def test_no_number_word_means_different_numbers_in_two_languages() -> None:
         ("I would like to book a table for two", "en"),
         ("Where is my order 12345?", "en"),
         ("Hello", "en"),
+        ("I'm up for a movie", "en"),  # with the French "m"
         ("Ich möchte einen Tisch für zwei Personen reservieren", "de"),
         ("Wann kommt mein Paket?", "de"),
         ("Und am Dienstag?", "de"),

@@ -16,6 +16,8 @@ YES, NO, CANCEL = Answer("yes"), Answer("no"), Answer("cancel")
     [
         "yes", "Yes.", "yes please", "Yes, please, go ahead!", "sure", "sure, why not", "ok",
         "OK, thanks!", "Do it", "of course", "👍", "that's right",
+        "Yes, that sounds good to me, thanks for your help", "Yes, that would be fine.",
+        "Ja, das klingt gut", "Sí, eso está bien", "Oui, c'est parfait, merci beaucoup",
         "ja", "Ja, bitte", "ja gerne", "stimmt", "Natürlich", "natuerlich", "Machen Sie das, bitte",
         "sí", "si, por favor", "Sí, adelante", "vale", "De acuerdo, gracias", "claro que sí",
         "oui", "Oui, s'il vous plaît", "d’accord", "Bien sûr, merci", "Allez-y",
@@ -30,7 +32,7 @@ def test_a_yes_and_politeness_is_a_yes(text: str) -> None:
     "text",
     [
         "no", "No, thanks", "nope", "not now", "of course not", "please don't", "I don't think so",
-        "Sorry, no", "yes, no", "Yeah, no, wait",
+        "Sorry, no", "yes, no", "Yeah, no, wait", "No, that's all. Thank you so much!",
         "Nein", "nein danke", "lieber nicht", "ach nee", "Auf keinen Fall!",
         "No, gracias", "mejor no", "claro que no", "de ninguna manera",
         "non", "Non merci", "surtout pas", "pas maintenant",
