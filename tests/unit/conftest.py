@@ -8,9 +8,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from acts import Acts
 
+from edgewright.acting import Action, Actor
 from edgewright.runtime import models
 from faults import Endpoint
 
@@ -71,3 +74,15 @@ def program() -> Iterator[Callable[[str], Program]]:
     for one in started:
         if one.process.poll() is None:
             one.kill()
+
+
+@pytest.fixture
+def acts(monkeypatch: pytest.MonkeyPatch) -> Acts:
+    """Takes the place of every actor: fill its `script`."""
+    acting = Acts()
+
+    async def act(_: Actor, *args: Any) -> Action:
+        return await acting.act(*args)
+
+    monkeypatch.setattr(Actor, "act", act)
+    return acting

@@ -159,15 +159,15 @@ class Turn:
             return Action()
         if action.unheld:
             self._tell_unheld(action.unheld)
-        if specs:
-            self._note_pending(action)
+        self._note_pending(action)
         if action.question and not action.calls and not self._spoke:
             self._text(action.question)
         return action
 
     def _note_pending(self, action: Action) -> None:
-        """Keeps what waits for the user, and tells how it came to that."""
-        pending = action.pending
+        """Keeps what waits for the user, and tells how it came to that. What waits while something
+        else is done first, waits still when that is done."""
+        pending = action.pending or self._pending
         if pending is not None and (action.question or not pending.asked):
             pending = replace(pending, asked=self.clock())
         self._pending = pending

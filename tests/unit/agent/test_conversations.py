@@ -212,7 +212,9 @@ def test_a_session_is_busy_while_another_turn_of_it_runs() -> None:
 
 
 def long_conversation(**config: Any) -> tuple[Agent, ScriptedEngine]:
-    engine = ScriptedEngine([f"Answer {n}: " + "word " * 60 for n in range(8)], context=300)
+    engine = ScriptedEngine(
+        [f"Answer {n}: " + " ".join(f"w{n}-{k}" for k in range(60)) for n in range(8)], context=300
+    )
     agent = Agent(Config(max_tokens=100, **config), engine=engine)
     for n in range(6):
         agent.chat(f"Question {n}", session="s")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from acts import Acts
 
 from edgewright import Agent, Message, ScriptedEngine, ToolCall
 from edgewright.agent.messages import conversation_of
@@ -68,12 +69,11 @@ def test_calls_and_results_are_read_as_openai_writes_them() -> None:
     assert talk.text == "And now?"
 
 
-def test_the_agent_goes_on_from_a_result_made_elsewhere() -> None:
-    call = {"tool": "find", "arguments": {"name": "Bo"}}
-    agent = agent_of(call, "Both are.")
-    turn = agent.run([USER, CALL, RESULT])
+def test_the_agent_goes_on_from_a_result_made_elsewhere(acts: Acts) -> None:
+    acts.script += [{"tool": "find", "arguments": {"name": "Bo"}}, "Both are."]
+    turn = agent_of().run([USER, CALL, RESULT])
     assert [c.arguments for c in turn.calls] == [{"name": "Bo"}]
-    assert "She is." in prompt(agent) and "Bo is there" in prompt(agent)
+    assert "She is." in acts.prompt() and "Bo is there" in acts.prompt()
 
 
 def test_ids_that_come_twice_are_told_apart() -> None:

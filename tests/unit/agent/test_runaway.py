@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from acts import Acts
 
 from edgewright import (
     Agent,
@@ -20,7 +21,7 @@ from edgewright import (
     ToolCallStarted,
     TurnFinished,
 )
-from edgewright.acting import Action, Actor
+from edgewright.acting import Action
 from edgewright.domain.message import ToolCall
 from edgewright.runtime import default_sessions
 
@@ -45,72 +46,69 @@ def call(order: Any) -> dict[str, Any]:
     return {"tool": "status", "arguments": {"order": order}}
 
 
-def turn_of(*script: Any, **config: Any) -> tuple[TurnFinished, ScriptedEngine]:
-    engine = ScriptedEngine(script)
-    return Agent(Config(**config), engine=engine, tools=[status]).run("Where is it?"), engine
+def turn_of(acts: Acts, *script: Any, **config: Any) -> TurnFinished:
+    acts.script += script
+    return Agent(Config(**config), engine=ScriptedEngine(), tools=[status]).run("Where is it?")
 
 
-def shown(engine: ScriptedEngine, step: int = -1) -> str:
-    return "\n".join(message.content for message in engine.requests[step].messages)
-
-
-def test_a_repeated_call_is_not_made_and_the_reply_is_asked_for() -> None:
-    turn, engine = turn_of(call(7), call(7), "It is on its way.")
+def test_a_repeated_call_is_not_made_and_the_reply_is_asked_for(acts: Acts) -> None:
+    turn = turn_of(acts, call(7), call(7), "It is on its way.")
     assert ran == [7]
     assert turn.stop_reason == "repeated_call"
     assert turn.text == "It is on its way."
     assert [c.arguments for c in turn.calls] == [{"order": 7}]
-    assert engine.requests[-1].schema is None  # it could not have called again
-    assert "Order 7 is on its way." in shown(engine)
+    assert acts.offered[-1] == []  # it could not have called again
+    assert "Order 7 is on its way." in acts.prompt()
 
 
-def test_the_same_tool_may_be_called_with_other_arguments() -> None:
-    turn, _ = turn_of(call(7), call(8), "Both are.")
+def test_the_same_tool_may_be_called_with_other_arguments(acts: Acts) -> None:
+    turn = turn_of(acts, call(7), call(8), "Both are.")
     assert (ran, turn.stop_reason) == ([7, 8], "reply")
 
 
-def test_a_call_that_broke_is_tried_again_once() -> None:
-    turn, engine = turn_of(call(-1), call(-1), "I cannot reach it.")
+def test_a_call_that_broke_is_tried_again_once(acts: Acts) -> None:
+    turn = turn_of(acts, call(-1), call(-1), "I cannot reach it.")
     assert ran == [-1, -1]
     assert turn.stop_reason == "no_progress"
-    assert "Error: ConnectionError: no line" in shown(engine)
+    assert "Error: ConnectionError: no line" in acts.prompt()
 
 
-def test_two_calls_in_turns_are_a_cycle() -> None:
-    turn, _ = turn_of(call(-1), call(7), call(-1), call(7), "Order 7 is on its way.")
+def test_two_calls_in_turns_are_a_cycle(acts: Acts) -> None:
+    turn = turn_of(acts, call(-1), call(7), call(-1), call(7), "Order 7 is on its way.")
     assert (turn.stop_reason, turn.text) == ("cycle", "Order 7 is on its way.")
     assert ran == [-1, 7, -1]
 
 
-def test_calls_that_all_fail_end_the_turn() -> None:
-    turn, _ = turn_of(call(-1), call(-2), "Out of reach.", max_steps=9)
+def test_calls_that_all_fail_end_the_turn(acts: Acts) -> None:
+    turn = turn_of(acts, call(-1), call(-2), "Out of reach.", max_steps=9)
     assert turn.stop_reason == "no_progress"
     assert turn.text == "Out of reach."
     assert ran == [-1, -2]
 
 
-def test_rejected_arguments_are_mended_by_the_model_which_sees_why() -> None:
-    turn, engine = turn_of(call("the last one"), call(7), "It is on its way.")
-    assert "Error: invalid arguments: order: Input should be a valid integer" in shown(engine, 1)
+def test_rejected_arguments_are_mended_by_the_model_which_sees_why(acts: Acts) -> None:
+    turn = turn_of(acts, call("the last one"), call(7), "It is on its way.")
+    assert "Error: invalid arguments: order: Input should be a valid integer" in acts.prompt(1)
     assert (ran, turn.stop_reason) == ([7], "reply")
 
 
-def test_a_second_rejection_ends_the_turn_and_the_reply_can_tell_it() -> None:
-    turn, engine = turn_of(call("last"), call("newest"), "I need the number.", max_steps=9)
+def test_a_second_rejection_ends_the_turn_and_the_reply_can_tell_it(acts: Acts) -> None:
+    turn = turn_of(acts, call("last"), call("newest"), "I need the number.", max_steps=9)
     assert turn.stop_reason == "no_progress"
     assert turn.text == "I need the number."
     assert ran == []
-    assert "invalid arguments" in shown(engine)
-    assert engine.requests[-1].schema is None
+    assert "invalid arguments" in acts.prompt()
+    assert acts.offered[-1] == []
 
 
-def test_a_bound_on_steps_is_still_one() -> None:
-    turn, _ = turn_of(*(call(n) for n in range(3)), "Enough.", max_steps=3)
+def test_a_bound_on_steps_is_still_one(acts: Acts) -> None:
+    turn = turn_of(acts, *(call(n) for n in range(3)), "Enough.", max_steps=3)
     assert (turn.stop_reason, turn.steps, turn.text) == ("max_steps", 4, "Enough.")
 
 
-def test_only_what_ran_is_kept_in_the_session() -> None:
-    agent = Agent(engine=ScriptedEngine([call(7), call(7), "On its way."]), tools=[status])
+def test_only_what_ran_is_kept_in_the_session(acts: Acts) -> None:
+    acts.script += [call(7), call(7), "On its way."]
+    agent = Agent(engine=ScriptedEngine(), tools=[status])
     agent.run("Where is it?", session="s")
     (turn,) = default_sessions().history("s")
     assert [m.role for m in turn.messages] == ["user", "assistant", "tool", "assistant"]
@@ -119,17 +117,8 @@ def test_only_what_ran_is_kept_in_the_session() -> None:
 # Questions and repairs, which the actor finds
 
 
-def acting(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
-    left = list(actions)
-
-    async def act(*_: Any) -> Action:
-        return left.pop(0)
-
-    monkeypatch.setattr(Actor, "act", act)
-
-
-def test_a_question_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    acting(monkeypatch, Action(question="Which order?"))
+def test_a_question_ends_the_turn(acts: Acts) -> None:
+    acts.script += [Action(question="Which order?")]
     agent = Agent(engine=ScriptedEngine(), tools=[status])
     delta, turn = agent.stream("Where is it?", session="s")
     assert isinstance(turn, TurnFinished) and isinstance(delta, TextDelta)
@@ -138,14 +127,10 @@ def test_a_question_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_sessions().history("s")[0].messages[-1].content == "Which order?"
 
 
-def test_repairs_are_told_before_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repairs_are_told_before_the_call(acts: Acts) -> None:
     mended, sound = ToolCall("c1", "status", {"order": 7}), ToolCall("c2", "status", {"order": 8})
     repair = Repair("order", "seven", 7, "a number in words")
-    acting(
-        monkeypatch,
-        Action(calls=(mended, sound), repairs={"c1": (repair,)}),
-        Action(reply="On its way."),
-    )
+    acts.script += [Action(calls=(mended, sound), repairs={"c1": (repair,)}), "On its way."]
     events = list(Agent(engine=ScriptedEngine(), tools=[status]).stream("Where is order seven?"))
     assert events[:3] == [
         ArgumentsRepaired(mended, (repair,)),
@@ -164,13 +149,13 @@ def test_repairs_are_told_before_the_call(monkeypatch: pytest.MonkeyPatch) -> No
 # Approval
 
 
-def test_an_approval_that_takes_its_time_does_not_hold_up_other_turns() -> None:
+def test_an_approval_that_takes_its_time_does_not_hold_up_other_turns(acts: Acts) -> None:
     def approval(_: ToolCall) -> bool:
         time.sleep(0.5)
         return True
 
-    engine = ScriptedEngine([call(7), "Ok."])
-    agent = Agent(engine=engine, tools=[status], approval=approval)
+    acts.script += [call(7), "Ok."]
+    agent = Agent(engine=ScriptedEngine(), tools=[status], approval=approval)
 
     async def ticks() -> int:
         turn = asyncio.create_task(agent.run_async("Where?"))
@@ -184,9 +169,9 @@ def test_an_approval_that_takes_its_time_does_not_hold_up_other_turns() -> None:
     assert ran == [7]
 
 
-def test_approval_is_asked_for_one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_approval_is_asked_for_one_call_at_a_time(acts: Acts) -> None:
     calls = tuple(ToolCall(f"c{n}", "status", {"order": n}) for n in range(4))
-    acting(monkeypatch, Action(calls=calls), Action(reply="Done."))
+    acts.script += [Action(calls=calls), "Done."]
     asking: list[int] = []
 
     def approval(_: ToolCall) -> bool:

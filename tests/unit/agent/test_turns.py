@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from acts import Acts
 
 from edgewright import (
     Agent,
@@ -103,11 +104,13 @@ def test_events_come_in_the_order_in_which_things_happen() -> None:
 
 
 def test_events_can_be_written_as_json() -> None:
-    started, *_, last = (e.as_dict() for e in agent_of(CALL, "Sent.").stream("Where?"))
+    started, *_, last = (
+        e.as_dict() for e in agent_of(CALL, "Sent.").stream("Where is order 12345?")
+    )
     assert started == {
         "type": "tool_call_started",
         "call": {"id": "call_1", "name": "order_status", "arguments": {"order_id": "12345"}},
-        "sources": {},
+        "sources": {"order_id": {"owner": "user", "turn": 0, "text": "12345"}},
     }
     assert last["type"] == "turn_finished"
     assert last["usage"]["completion"] > 0
@@ -115,7 +118,7 @@ def test_events_can_be_written_as_json() -> None:
 
 def test_the_turns_usage_and_time_are_those_of_all_its_steps() -> None:
     agent = agent_of(CALL, "It was sent.")
-    turn = agent.run("Where?")
+    turn = agent.run("Where is order 12345?")
     engine = ScriptedEngine()
     prompts = [asyncio.run(engine.count_tokens(request.messages)) for request in asked(agent)]
     assert turn.usage.prompt == sum(prompts)
@@ -126,7 +129,7 @@ def test_the_turns_usage_and_time_are_those_of_all_its_steps() -> None:
 def test_a_tools_error_goes_back_to_the_model_which_may_try_again() -> None:
     wrong = {"tool": "order_status", "arguments": {"order_id": "abc"}}
     agent = agent_of(wrong, CALL, "Sent.")
-    *events, last = agent.stream("Where?")
+    *events, last = agent.stream("Where is order abc, or 12345?")
     errors = [event.error for event in events if isinstance(event, ToolCallFinished)]
     assert errors == ["ValueError: abc is no order", ""]
     assert "Error: ValueError: abc is no order" in prompt(agent, 1)
@@ -139,19 +142,19 @@ def test_an_invented_tool_is_an_error_for_the_model_and_not_for_the_user() -> No
     assert "Error: there is no tool named 'invented'" in prompt(agent, 1)
 
 
-def test_arguments_that_do_not_fit_are_told_to_the_model() -> None:
-    agent = agent_of({"tool": "order_status", "arguments": {"id": 5}}, "Sorry.")
-    assert agent.chat("Do it") == "Sorry."
-    assert "Error: invalid arguments: order_id: Field required" in prompt(agent, 1)
+def test_arguments_that_do_not_fit_are_told_to_the_model(acts: Acts) -> None:
+    acts.script += [{"tool": "order_status", "arguments": {"id": 5}}, "Sorry."]
+    assert agent_of().chat("Do it") == "Sorry."
+    assert "Error: invalid arguments: order_id: Field required" in acts.prompt()
 
 
-def test_a_model_that_never_stops_calling_is_made_to_reply() -> None:
+def test_a_model_that_never_stops_calling_is_made_to_reply(acts: Acts) -> None:
     calls = [{"tool": "order_status", "arguments": {"order_id": str(n)}} for n in range(3)]
-    agent = agent_of(*calls, "I give up.", max_steps=3)
-    turn = agent.run("Where?")
+    acts.script += [*calls, "I give up."]
+    turn = agent_of(max_steps=3).run("Where is order 12345?")
     assert (turn.text, turn.stop_reason) == ("I give up.", "max_steps")
     assert len(turn.calls) == 3
-    assert asked(agent)[-1].schema is None  # it could not have called again
+    assert acts.offered[-1] == []  # it could not have called again
 
 
 @pytest.mark.parametrize("tools", [(), (order_status,)], ids=["no tools", "tools"])
@@ -169,7 +172,7 @@ def test_a_reply_cut_by_max_tokens_is_still_the_reply(tools: Any, streamed: bool
 def test_a_call_cut_by_max_tokens_says_what_to_raise() -> None:
     call = {"tool": "order_status", "arguments": {"order_id": "1 2 3 4 5 6 7 8 9"}}
     with pytest.raises(EngineError, match="cut off after 6 tokens") as caught:
-        agent_of(call, max_tokens=6).chat("Where?")
+        agent_of(call, max_tokens=6).chat("Where is order 12345?")
     assert "max_tokens" in caught.value.hint
 
 
@@ -229,7 +232,7 @@ def test_instructions_and_field_lead_the_prompt_the_same_in_every_step() -> None
         tools=[order_status],
         instructions="You are Postman Pat.",
     )
-    agent.chat("Where?", session="s")
+    agent.chat("Where is order 12345?", session="s")
     agent.chat("Bye", session="s")
     systems = {request.messages[0] for request in engine.requests}
     assert len(systems) == 1  # or no engine could reuse the prefix
@@ -247,7 +250,7 @@ def test_a_denied_call_is_not_made_and_the_model_hears_of_it() -> None:
 
     agent = Agent(engine=ScriptedEngine([CALL, "Not allowed."]), approval=approval)
     agent.tool(order_status)
-    assert agent.chat("Where?") == "Not allowed."
+    assert agent.chat("Where is order 12345?") == "Not allowed."
     assert seen == ["order_status"]
     assert "Error: the call was not approved" in prompt(agent, 1)
 
@@ -345,7 +348,7 @@ def test_what_of_a_schema_is_not_enforced_is_told_once_a_turn() -> None:
     again = {"tool": "total", "arguments": {"prices": [3, 4]}}
     agent = agent_of(TOTAL, again, "Ten.", TOTAL, "Three.", tools=[total_tool(uniqueItems=True)])
 
-    events = list(agent.stream("Add up"))
+    events = list(agent.stream("Add up 1, 2, 3 and 4"))
     told = [event for event in events if isinstance(event, SchemaDegraded)]
     assert told == [SchemaDegraded("total", told[0].notes)]
     assert told[0].notes == ("prices: uniqueItems is not enforced while decoding",)
@@ -357,14 +360,14 @@ def test_what_of_a_schema_is_not_enforced_is_told_once_a_turn() -> None:
         "tool": "total",
         "notes": ("prices: uniqueItems is not enforced while decoding",),
     }
-    assert len([e for e in agent.stream("Again") if isinstance(e, SchemaDegraded)]) == 1
+    assert len([e for e in agent.stream("Add up 1 and 2") if isinstance(e, SchemaDegraded)]) == 1
 
 
 def test_nothing_is_told_of_a_schema_that_is_enforced_or_that_is_not_called_by() -> None:
     enforced = agent_of(TOTAL, "Three.", tools=[total_tool(maxItems=3)])
     uncalled = agent_of(CALL, "Sent.", tools=[order_status, total_tool(uniqueItems=True)])
     for agent in (enforced, uncalled):
-        events = list(agent.stream("Go"))
+        events = list(agent.stream("Add up 1 and 2 for order 12345"))
         assert any(isinstance(event, ToolCallFinished) for event in events)
         assert not any(isinstance(event, SchemaDegraded) for event in events)
 
@@ -415,8 +418,10 @@ async def test_leaving_an_async_stream_early_cancels_the_turn() -> None:
 
 @pytest.mark.anyio
 async def test_an_async_stream_gives_the_same_events() -> None:
-    events = [event async for event in agent_of(CALL, "It was sent.").stream("Where?")]
-    same = list(agent_of(CALL, "It was sent.").stream("Where?"))
+    events = [
+        event async for event in agent_of(CALL, "It was sent.").stream("Where is order 12345?")
+    ]
+    same = list(agent_of(CALL, "It was sent.").stream("Where is order 12345?"))
     assert [type(event) for event in events] == [type(event) for event in same]
     assert events[-1].text == "It was sent."
 
@@ -431,7 +436,7 @@ async def test_chat_async_runs_in_the_callers_loop() -> None:
         return "here"
 
     agent = agent_of({"tool": "where", "arguments": {}}, "Here.", tools=[where])
-    assert await agent.chat_async("Where?") == "Here."
+    assert await agent.chat_async("Where is order 12345?") == "Here."
     assert loops == [asyncio.get_running_loop()]
 
 
@@ -473,7 +478,7 @@ def test_one_agent_can_be_anothers_tool() -> None:
 
     call = {"tool": "ask_the_expert", "arguments": {"question": "What is it?"}}
     agent = agent_of(call, "It is 42.", tools=[ask_the_expert])
-    assert agent.chat("Well?") == "It is 42."
+    assert agent.chat("Ask the expert: What is it?") == "It is 42."
     assert "Forty-two." in prompt(agent, 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from odds import NO, YES, OddsEngine
 
 from edgewright import Agent, Config, ScriptedEngine, Tool, ToolCallFinished
-from edgewright.acting import HANDFUL
+from edgewright.acting import Profile
 from edgewright.domain.engine import Capabilities, Chunk, Request
 from edgewright.domain.errors import EngineResponseError
 from edgewright.domain.message import ToolCall
@@ -79,9 +79,9 @@ def test_deciding_in_steps_only_the_agents_tools_can_be_named(text: str) -> None
     engine = Held(ANYTHING)
     agent, deleted = agent_of(engine)
     turn = agent.run(text)
-    assert {call.name for call in turn.calls} == {"read_note", "say"}
+    assert turn.calls and {call.name for call in turn.calls} <= {"read_note", "say"}
     assert any(ORDERS in m.content for r in engine.held for m in r.messages)  # it was told to
-    assert set.union(*map(may_be_called, engine.requests)) == {"read_note", "say"}
+    assert set.union(*map(may_be_called, engine.requests)) <= {"read_note", "say"}
     assert {*engine.asked_about} <= {"read_note", "say"}
     assert not deleted
 
@@ -138,7 +138,7 @@ def test_a_line_that_calls_another_tool_ends_the_turn_with_an_error() -> None:
 def test_of_many_tools_only_those_of_the_agent_are_ever_retrieved() -> None:
     engine = Held({"Function: read": YES, ORDERS: NO, "def read": YES})
     agent, deleted = agent_of(engine)
-    for n in range(2 * HANDFUL):
+    for n in range(2 * Profile().most_tools):
 
         @agent.tool(name=f"wash_{n}")
         def wash(text: str) -> str:

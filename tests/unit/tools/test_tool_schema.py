@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from edgewright import Tool
+from edgewright.acting.dialogue.questions import ask
 from edgewright.acting.propose.describe import described
 from edgewright.acting.propose.python_calls import grammar
-from edgewright.acting.strategies.scored import question
 from edgewright.domain.errors import ToolDefinitionError
 from edgewright.tools import Toolset
 from edgewright.tools.tool import InvalidArguments
@@ -516,7 +516,7 @@ def test_schemas_that_are_true_false_or_of_older_drafts_are_told(
     spec = of_properties(**properties).spec
     assert f"it: {annotation} = null" in described(spec)
     assert grammar(spec)
-    assert question(spec, ["it"])
+    assert ask(spec, ["it"])
 
 
 def test_a_property_that_may_not_be_given_is_refused() -> None:

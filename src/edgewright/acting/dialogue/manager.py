@@ -269,9 +269,12 @@ def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
         return False
     turn = len(view.evidence.user) - 1
     said_now = any(s.owner == "user" and s.turn == turn for s in draft.sources.values())
-    for call, result in view.talk.made:
+    for n, (call, result) in enumerate(view.talk.made):
         if call.name == tool.name and call.arguments == draft.arguments:
-            return True
+            # What failed may go well after another call did: that had to come first.
+            since = [later for _, later in view.talk.made[n + 1 :]]
+            failed = result.startswith("Error:")
+            return not failed or all(later.startswith("Error:") for later in since)
     for call, result in view.talk.earlier:
         if call.name == tool.name and call.arguments == draft.arguments:
             if draft.arguments and not said_now and not result.startswith("Error:"):
