@@ -34,6 +34,7 @@ class Profile(BaseModel):
         default=-2.5, description="The bar for a call that only looks something up."
     )
     change: float = Field(default=-1.5, description="The bar for a call that changes something.")
+    near: float = Field(default=2.0, description="How far below its bar a look-up may stand in.")
     next: float = Field(default=0.0, description="The bar for a call after results.")
     more: float = Field(default=0.0, description="The bar for one call more in the same step.")
     reads: float = Field(default=0.5, description="What a tool gains that only looks something up.")

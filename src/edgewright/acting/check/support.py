@@ -26,10 +26,7 @@ _MAX_PHRASE = 60  # characters of words for a day or a time
 _MAX_WORDS = 200  # of a value, that are looked for
 _LARGEST = 10**15  # of a number that is looked for in other units
 _SPANS = {"month": 30, "quarter": 90, "year": 365}  # in days
-_IMPLY = {
-    0: frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"}),
-    1: frozenset({"a", "an", "each", "every", "per", "next", "last", "this", "me", "my", "just"}),
-}
+_NOTHING = frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"})
 _RELATIVE = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|current|currently|latest|upcoming|ago|"
     r"(?:next|last|this|past|coming|previous)\s+\w+|week|weekend|month|year|"
@@ -95,8 +92,9 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
     if words & {"day", "days"} and any(_SPANS.get(word) == value for word in said.stems):
         return "follows"
     whole = parameter.schema.get("type") == "integer" or parameter.choices
-    implied = _IMPLY.get(int(value), frozenset()) if value in (0, 1) and whole else frozenset()
-    return "follows" if implied & said.words else ""
+    if value == 1 and whole:
+        return "follows" if said.counts_one(words) else ""
+    return "follows" if value == 0 and whole and _NOTHING & said.words else ""
 
 
 def _flag(value: bool, parameter: Parameter, said: Utterance) -> Support:

@@ -28,7 +28,10 @@ _METRIC = {
     "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
     "c": Fraction(1, 100), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
 }  # fmt: skip
+_ONE = frozenset({"a", "an", "each", "every", "per", "next", "last", "this", "my", "just"})
 _SHORT = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}  # "$1.2M"
+# As in "MZ-88", which is no number.
+_CODE = re.compile(r"\b[A-Z]{1,4}[-/]\d{1,12}\b")
 # As in "5 km", "100µF". The number is bounded, so that each is looked at once.
 _WITH_UNIT = re.compile(r"(?<![\w.])(-?\d{1,15}(?:[.,]\d{1,15})?)[ -]?(°?[^\W\d_]{1,12})(?![\w])")
 
@@ -92,7 +95,15 @@ class Utterance:
     @cached_property
     def numbers(self) -> Counter[int | float]:
         """The numbers in it, with how often each is said."""
-        return Counter(numbers_in(self.text))
+        return Counter(numbers_in(_CODE.sub(" ", self.text)))
+
+    def counts_one(self, nouns: set[str]) -> bool:
+        """Whether one of something is said, "a ticket", "per hour", and the nouns have it."""
+        stems = {stem(noun) for noun in nouns}
+        return any(
+            before in _ONE and stem(after) in stems
+            for before, after in zip(self.sequence, self.sequence[1:], strict=False)
+        )
 
     @cached_property
     def shares(self) -> frozenset[float]:

@@ -64,7 +64,7 @@ def is_typo(word: str, meant: str) -> bool:
     changed over, in long words two. Short words and those with digits have to be exact."""
     if min(len(word), len(meant)) < 5 or any(c.isdigit() for c in word + meant):
         return False
-    most = 1 if min(len(word), len(meant)) < 9 else 2
+    most = 1 if min(len(word), len(meant)) < 7 else 2
     if abs(len(word) - len(meant)) > most or max(len(word), len(meant)) > 40:
         return False
     return _distance(word, meant) <= most

@@ -67,6 +67,8 @@ class Manager:
         if pending is not None and _tool(view, pending) is None:
             pending = None
         calls = [(tool, draft) for tool, draft in proposal.calls if not _repeats(view, tool, draft)]
+        if view.talk.made and calls and (calls[0][1].missing or calls[0][1].refused):
+            calls = []  # what was found is told, rather than one thing more asked for
         if pending is not None:
             return self._resumed(view, pending, calls, proposal)
         if not calls:

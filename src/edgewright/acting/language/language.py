@@ -242,7 +242,7 @@ class Language(_Data):
         return (*self.common, *firsts)
 
 
-_CONJUNCTIONS = ("and", "or", "but", "then")
+_CONJUNCTIONS = ("and", "or", "but", "then", "if")
 
 
 @cache

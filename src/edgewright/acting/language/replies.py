@@ -84,6 +84,17 @@ def negated_clauses(text: str) -> list[str]:
     return [clause for clause in _clauses(text) if _is_negated(clause, negations)]
 
 
+def is_conditional(text: str) -> bool:
+    """Whether something is asked for on a condition: "if it is free, …"."""
+    plain, ifs = [token.word for token in tokens(text)], _ifs()
+    return any(ifs.at(plain, n) for n in range(len(plain)))
+
+
+@cache
+def _ifs() -> Phrases[str]:
+    return phrases(**{code: lang.conjunctions["if"] for code, lang in languages().items()})
+
+
 def _is_negated(clause: str, negations: Phrases[str]) -> bool:
     plain = [token.word for token in tokens(clause)]
     at = 0

@@ -10,6 +10,7 @@ from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..model import ABSENT, Model, asking
 from . import python_calls
+from .as_said import as_said
 from .decision import DONE, NONE, decision_opening, decision_prompt
 from .describe import Style
 
@@ -68,17 +69,18 @@ class Proposer:
     async def arguments(self, tool: ToolSpec, made: Sequence[ToolCall] = ()) -> dict[str, Any]:
         """The arguments of the next call of the tool, as the model writes them. Raises EngineError;
         a call that is cut off gives those that were whole."""
+        said = as_said(tool)
         request = asking(
             self._after(python_calls.written(made)),
             self._opening,
-            grammar=python_calls.grammar(tool),
+            grammar=python_calls.grammar(said),
             stop=self._stop,
         )
         text, end = await self._model.generate(request)
         if end.finish == "length":
-            return python_calls.begun(text, tool)
+            return python_calls.begun(text, said)
         try:
-            return python_calls.read(text, tool)
+            return python_calls.read(text, said)
         except ValueError as error:
             raise EngineResponseError(
                 f"{self._model.engine.name} did not hold the model to a call: {error}",

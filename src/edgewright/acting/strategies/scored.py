@@ -12,7 +12,7 @@ from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..check import Draft
 from ..dialogue.conversation import Conversation
-from ..language.replies import reply_kind
+from ..language.replies import is_conditional, reply_kind
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.proposer import Proposer
@@ -20,6 +20,7 @@ from ..propose.transcript import transcript
 from ..strategy import Proposal, View
 
 MOST_CALLS = 12  # in one step
+MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
 
 
 class Scored:
@@ -41,7 +42,14 @@ class Scored:
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
         if not likely:
             return Proposal()
-        tool, draft = await self._written(proposer, likely, view)
+        lookups = [
+            tool
+            for tool in ranked
+            if tool.read_only and scores[tool.name] >= self._profile.read - self._profile.near
+        ]
+        if is_conditional(view.talk.request) and not view.talk.made:
+            likely = [*lookups, *likely]  # the condition comes first
+        tool, draft = await self._written(proposer, likely[0], lookups, view)
         if draft.missing or draft.refused:
             return Proposal(((tool, draft),))
         return Proposal(await self._all(proposer, tool, draft, view))
@@ -83,19 +91,17 @@ class Scored:
         return self._profile.read if tool.read_only else self._profile.change
 
     async def _written(
-        self, proposer: Proposer, likely: Sequence[ToolSpec], view: View
+        self, proposer: Proposer, best: ToolSpec, lookups: Sequence[ToolSpec], view: View
     ) -> tuple[ToolSpec, Draft]:
-        """The call of the likeliest tool. Where it lacks something, the call of the likeliest
-        look-up that has all it takes: that costs nothing, and may be what was meant."""
-        best, *others = likely
+        """The call of the best tool. Where it lacks something, the call of the likeliest look-up
+        that has all it takes: that costs nothing, and may be what was meant."""
         draft = view.draft(best, await proposer.arguments(best))
-        if draft.missing and not draft.refused and not view.talk.pending:
-            for other in others:
-                if other.read_only:
-                    second = view.draft(other, await proposer.arguments(other))
-                    if not second.missing and not second.refused:
-                        return other, second
-                    break
+        if not draft.missing or draft.refused or view.talk.pending:
+            return best, draft
+        for other in [tool for tool in lookups if tool is not best][:MOST_LOOKUPS]:
+            second = view.draft(other, await proposer.arguments(other))
+            if not second.missing and not second.refused and not is_made(view, other, second):
+                return other, second
         return best, draft
 
     async def _all(
@@ -129,6 +135,12 @@ def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draf
         tool.name == other.name and given.items() <= earlier.arguments.items()
         for other, earlier in found
     )
+
+
+def is_made(view: View, tool: ToolSpec, draft: Draft) -> bool:
+    """Whether the call was made before in the conversation."""
+    made = [*view.talk.earlier, *view.talk.made]
+    return any(c.name == tool.name and c.arguments == draft.arguments for c, _ in made)
 
 
 def _nothing_said(instructions: str) -> Conversation:
