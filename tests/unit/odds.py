@@ -1,43 +1,59 @@
-"""An engine that decides in steps as it is told to: odds for its questions, a script for the rest.
+"""An engine that decides by scores as it is told to: odds for its questions, a script for the rest.
 
 A dependable stand-in for the embedded engine, by what it declares.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from edgewright.domain.engine import Capabilities, Chunk, Request, TokenLogprob, Usage
 from edgewright.engines.scripted import Line, ScriptedEngine
 
-YES, NO = 9.0, -9.0  # far above and far below any threshold
+YES, NO = 9.0, -9.0  # far above and far below any bar
+
+# How a tool is described in each style: def name(, {"name": "name", name: description
+_TOOL = re.compile(
+    r'^(?:def ([\w.-]+)\(|\{"name": "([\w.-]+)"'
+    r"|(?!(?:User|Assistant|Call|Result|Notes): )([\w.-]+): )",
+    re.MULTILINE,
+)
 
 
 class OddsEngine(ScriptedEngine):
-    """`odds` are for the questions that one token answers: the first key that is in the prompt's
-    last message, "*" if there is none, has the log-odds of yes, of a task, or of a call to make.
-    All else is answered by `script`, a line of Python where a grammar is asked for.
+    """`odds` are in nats: how much likelier a call of a tool comes next than none, by the tool's
+    name, or `name@text` for a transcript with that text in it, or "*" for any other; the first key
+    that fits counts. `more` are the odds of one call more than those made in the same step, by the
+    name and what stands in the transcript or in those calls. What neither says is NO.
+
+    All else is answered by `script`, a line of Python where a grammar is asked for. Tokens are
+    whole words, or pieces of `piece` characters.
     """
 
     capabilities = Capabilities(
         schema=True, grammar=True, lark=True, logprobs=True, continues=True, counts_tokens=True
     )
 
-    def __init__(self, odds: Mapping[str, float], script: Iterable[Line] = ()) -> None:
+    def __init__(
+        self,
+        odds: Mapping[str, float] | None = None,
+        script: Iterable[Line] = (),
+        *,
+        more: Mapping[str, float] | None = None,
+        piece: int = 1000,
+    ) -> None:
         super().__init__(script, context=16_384)
-        self.odds = odds
+        self.odds = odds or {}
+        self.more = more or {}
+        self.piece = piece
 
     @property
     def questions(self) -> list[str]:
-        """The last messages of the prompts whose first token's odds were asked for."""
-        return [r.messages[-1].content for r in self.requests if r.top_logprobs]
-
-    @property
-    def asked_about(self) -> list[str]:
-        """The tools whose relevance was asked for, in order, but for the one without content."""
-        found = [re.match(r"Function: ([\w.-]+)\(", text) for text in self.questions]
-        return [match[1] for match in found if match and match[1] != "calculate"]
+        """The transcripts, with the calls made since, for which odds were asked."""
+        return [shown(request) for request in self.requests if request.top_logprobs]
 
     @property
     def held(self) -> list[Request]:
@@ -59,19 +75,50 @@ class OddsEngine(ScriptedEngine):
                 yield chunk
             return
         self.requests.append(request)
-        yes, no = _answers(request)
-        last = request.messages[-1].content
-        odds = next((odd for key, odd in self.odds.items() if key in last), self.odds.get("*", NO))
-        top = sorted([(min(odds, 0.0), yes), (min(-odds, 0.0), no)], reverse=True)
-        yield Chunk(text=top[0][1], logprobs=[[TokenLogprob(text, odd) for odd, text in top]])
-        yield Chunk(finish="length", usage=Usage(10, 1))
+        top = self._first_token(request)
+        yield Chunk(text=top[0].text, logprobs=[top])
+        yield Chunk(finish="length", usage=Usage(await self.count_tokens(request.messages), 1))
+
+    def _first_token(self, request: Request) -> list[TokenLogprob]:
+        """The tokens that may come next, with the log-probability of all words that begin so."""
+        made, _, begun = _answered(request).rpartition("\n")
+        odds = {"done" if made else "none": 0.0}
+        for name in tools_of(request):
+            odds[f"{name}("] = self._odds(name, shown(request), self.more if made else self.odds)
+        weights: dict[str, float] = defaultdict(float)
+        for word, odd in odds.items():
+            rest = word.removeprefix(begun)
+            # A token of it ends where the answer does; after its last one, the answer is over.
+            if word.startswith(begun) and (not rest or len(begun) % self.piece == 0):
+                weights[rest[: self.piece] or "<end>"] += math.exp(odd)
+        total = sum(weights.values())
+        top = [TokenLogprob(token, math.log(w / total)) for token, w in weights.items()]
+        return sorted(top, key=lambda token: -token.logprob)
+
+    def _odds(self, name: str, said: str, odds: Mapping[str, float]) -> float:
+        for key, odd in odds.items():
+            tool, _, text = key.partition("@")
+            if tool in (name, "*") and text in said:
+                return odd
+        return NO
 
 
-def _answers(request: Request) -> tuple[str, str]:
-    """The token for and the one against."""
-    told = [m.content for m in request.messages if m.role == "user"][-1]
-    if told.endswith("yes or no?"):
-        return "yes", "no"
-    if function := re.match(r"(?:def )?([A-Za-z_][\w.-]*)[(:].*\n", told):
-        return function[1][:3], "done"  # a name's first token is seldom all of it
-    return "task", "talk"
+def tools_of(request: Request) -> list[str]:
+    """The tools that the prompt of a decision shows, in order."""
+    told = _told(request).rsplit("\n\n", 2)[0]
+    return [match[match.lastindex or 0] for match in _TOOL.finditer(told)]
+
+
+def shown(request: Request) -> str:
+    """The transcript in the prompt of a decision, with the calls made since."""
+    said = _told(request).split("\n\n")[-2]
+    return f"{said}\n{_answered(request)}".strip()
+
+
+def _told(request: Request) -> str:
+    return [message.content for message in request.messages if message.role == "user"][-1]
+
+
+def _answered(request: Request) -> str:
+    last = request.messages[-1]
+    return last.content if last.role == "assistant" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from . import python_calls
 from .as_said import as_said
 from .decision import DONE, NONE, decision_opening, decision_prompt
 from .describe import Style
+
+_NEGLIGIBLE = 5.0  # nats below its likeliest token, at which another one begins a word
 
 
 class Proposer:
@@ -37,34 +40,43 @@ class Proposer:
 
     async def odds(self, made: Sequence[ToolCall] = ()) -> dict[str, float]:
         """For each tool, by name, the log-odds in nats that a call of it comes next rather than
-        none, or than no other one after those made."""
+        none, or than no other one after those made. ABSENT where it is not to be expected."""
         before = python_calls.written(made)
         stop = DONE if made else NONE
         names = {f"{tool.name}(": tool.name for tool in self._tools}
         found: dict[str, float] = {}
-        await self._spread(before, "", [*names, stop], 0.0, found)
-        return {name: found[word] - found[stop] for word, name in names.items()}
+        await self._spread(before, "", [*names, stop], 1.0, found)
+        against = math.log(found[stop]) if stop in found else ABSENT
+        return {
+            name: math.log(found[word]) - against if word in found else ABSENT
+            for word, name in names.items()
+        }
 
     async def _spread(
-        self, before: str, begun: str, words: Sequence[str], logprob: float, found: dict[str, float]
+        self, before: str, begun: str, words: Sequence[str], share: float, found: dict[str, float]
     ) -> None:
-        """Puts into `found` the log-probability of each word, all of which begin with `begun`. Words
-        that begin with the same token are told apart by the tokens after it."""
+        """Adds to `found` the probability of each word that may come next, all of which begin with
+        `begun`, which is as probable as `share`. Words that begin with the same token are told
+        apart by the tokens after it; one that ends there has what those leave."""
         top = await self._model.first_token(self._after(before + begun), self._opening)
-        groups: dict[str, list[str]] = {}
-        for word in words:
-            rest = word[len(begun) :]
-            tokens = [token for token in top if token and rest.startswith(token)]
-            groups.setdefault(max(tokens, key=top.__getitem__, default=""), []).append(word)
-        for token, alike in groups.items():
-            if not token:
-                found.update(dict.fromkeys(alike, logprob + ABSENT))
-                continue
-            longer = [word for word in alike if len(word) > len(begun + token)]
-            for word in alike if len(longer) < 2 else [w for w in alike if w not in longer]:
-                found[word] = logprob + top[token]
-            if len(longer) > 1:
-                await self._spread(before, begun + token, longer, logprob + top[token], found)
+        begins = {
+            token: alike
+            for token in top
+            if (alike := [word for word in words if _begins(word[len(begun) :], token)])
+        }
+        likeliest = {
+            word: max((top[token] for token in begins if word in begins[token]), default=ABSENT)
+            for word in words
+        }
+        for token, alike in begins.items():
+            chance = share * math.exp(top[token])
+            if len(alike) == 1:
+                found[alike[0]] = found.get(alike[0], 0.0) + chance
+            elif any(top[token] > likeliest[word] - _NEGLIGIBLE for word in alike):
+                await self._spread(before, begun + token, alike, chance, found)
+        if begun in words:
+            left = 1 - sum(math.exp(top[token]) for token in begins)
+            found[begun] = found.get(begun, 0.0) + share * max(left, math.exp(ABSENT))
 
     async def arguments(self, tool: ToolSpec, made: Sequence[ToolCall] = ()) -> dict[str, Any]:
         """The arguments of the next call of the tool, as the model writes them. Raises EngineError;
@@ -97,3 +109,10 @@ class Proposer:
 
     def _after(self, text: str) -> list[Message]:
         return [*self._prompt, Message("assistant", text)] if text else self._prompt
+
+
+def _begins(word: str, token: str) -> bool:
+    """Whether the word begins with the token, or a call's name ends within it, as in "()"."""
+    return bool(token) and (
+        word.startswith(token) or (word.endswith("(") and token.startswith(word))
+    )
