@@ -8,6 +8,7 @@ from ...domain.evidence import Source
 from ...domain.message import Pending
 from ...domain.tool import ToolSpec
 from ..check import Draft
+from ..check.parameter import Parameter, required_of
 from ..check.quantity import numbers_in
 from ..language.replies import Answer
 
@@ -43,8 +44,12 @@ def filled(
     refused = draft.refused if draft else {}
     if kept == pending.call.arguments and not refused:
         return None
-    required = tool.parameters.get("required", ())
-    missing = tuple(name for name in required if name not in kept and name not in refused)
+    missing = tuple(
+        name
+        for name in required_of(tool.parameters)
+        if name not in (kept.keys() | refused.keys())
+        and "default" not in Parameter.of(name, tool).schema
+    )
     repairs = draft.repairs if draft else ()
     doubtful = draft.doubtful if draft else ()
     return Draft(kept, sources, repairs, missing, refused, doubtful)

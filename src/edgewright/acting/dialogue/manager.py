@@ -16,6 +16,7 @@ from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..check import Draft
+from ..check.words import folded
 from ..language.replies import Answer, reply_kind
 from . import questions
 from .answers import filled
@@ -53,10 +54,12 @@ class Manager:
                 return self._agreed(view, pending, tool)
             if answer.kind == "no":
                 return self._let_go(view, pending, "no", "dropped")
-        if state == "asking" and answer.kind == "no" and not answer.rest:
-            if not any(_is_flag(tool, name) for name in pending.missing):
-                return self._let_go(view, pending, "cancel", "dropped")
+        is_flag = any(_is_flag(tool, name) for name in pending.missing)
+        if state == "asking" and answer.kind == "no" and not (answer.rest or is_flag):
+            return self._let_go(view, pending, "cancel", "dropped")
         if state == "paused" and answer.kind == "yes" and not answer.rest:
+            if pending.missing:
+                return self._asked(view, tool, pending.call, pending.missing, pending, "ask")
             return self._proposed(view, tool, pending.call, _move(pending, "propose"))
         return None
 
@@ -90,14 +93,14 @@ class Manager:
         answer = reply_kind(view.talk.request, view.language)
         mine = next((draft for other, draft in calls if other.name == tool.name), None)
         if calls and mine is None:
-            return self._beside(view, pending, calls, proposal)
+            return self._beside(view, pending, calls, proposal, answer)
         draft = filled(tool, pending, mine, view, answer)
         if draft is not None:
             return self._done(view, [(tool, draft)], pending, proposal)
         if answer.kind == "yes" and state_of(pending) == "confirming" and not _doubts(answer):
             return self._agreed(view, pending, tool)
         if answer.kind in ("no", "cancel"):
-            return self._let_go(view, pending, "cancel", "dropped")
+            return self._let_go(view, pending, "cancel", "dropped", proposal.reply)
         if _is_question(view.talk.request) or state_of(pending) == "paused" or proposal.reply:
             waiting = replace(pending, times=0)
             move = _move(pending, "aside")
@@ -116,14 +119,16 @@ class Manager:
         pending: Pending,
         calls: Sequence[tuple[ToolSpec, Draft]],
         proposal: Proposal,
+        answer: Answer,
     ) -> Action:
         """Another request while one waits: a look-up goes in between, anything else takes its
         place."""
+        action = self._done(view, calls, None, proposal)
+        if answer.kind in ("no", "cancel"):
+            return replace(action, transition=(*_move(pending, "cancel"), *action.transition))
         if all(tool.read_only and not d.missing and not d.refused for tool, d in calls):
-            action = self._done(view, calls, None, proposal)
             move = _move(pending, "aside")
             return replace(action, pending=replace(pending, times=0), transition=move)
-        action = self._done(view, calls, None, proposal)
         return replace(action, transition=(*_move(pending, "replace"), *action.transition))
 
     def _done(
@@ -165,8 +170,10 @@ class Manager:
     ) -> Action:
         if draft.refused:
             name, said = next(iter(draft.refused.items()))
-            text = questions.no_choice(tool, name, said, view.language)
-            waits = Pending(call, "arguments", (name, *draft.missing), view.now)
+            again = pending is not None and name in pending.missing
+            times = pending.times + 1 if pending is not None and again else 1
+            text = questions.no_choice(tool, name, said, view.language, times)
+            waits = Pending(call, "arguments", (name, *draft.missing), view.now, times)
             return Action(question=text, pending=waits, transition=_move(pending, "ask"))
         return self._asked(view, tool, call, draft.missing, pending, "ask")
 
@@ -196,8 +203,8 @@ class Manager:
         before: str = "",
         repairs: tuple[Repair, ...] = (),
     ) -> Action:
-        text = questions.confirm(tool, call.arguments, view.language)
         times = view.talk.pending.times + 1 if again and view.talk.pending else 1
+        text = questions.confirm(tool, call.arguments, view.language, times)
         return Action(
             question=f"{before} {text}".strip(),
             pending=Pending(call, "confirmation", (), view.now, times),
@@ -213,8 +220,10 @@ class Manager:
         call = replace(pending.call, id=next(self._ids))
         return Action(calls=(call,), transition=_move(pending, "yes"))
 
-    def _let_go(self, view: View, pending: Pending, trigger: Trigger, key: str) -> Action:
-        return Action(reply=view.language.say(key), transition=_move(pending, trigger))
+    def _let_go(
+        self, view: View, pending: Pending, trigger: Trigger, key: str, reply: str | None = None
+    ) -> Action:
+        return Action(reply=reply or view.language.say(key), transition=_move(pending, trigger))
 
 
 def _tool(view: View, pending: Pending) -> ToolSpec | None:
@@ -237,15 +246,16 @@ def _needs_yes(view: View, tool: ToolSpec, draft: Draft) -> bool:
 
 
 def _was_agreed(view: View, call: ToolCall) -> bool:
-    """Whether the user has just said yes to a question that had each of the values in it: what was
-    put to them in messages that bring no `pending`."""
+    """Whether the user has just said yes to a question that had each of the values in it, one at
+    least: what was put to them in messages that bring no `pending`."""
     if view.talk.made or view.talk.pending is not None or "?" not in view.talk.asked:
         return False
     answer = reply_kind(view.talk.request, view.language)
     if answer.kind != "yes" or _doubts(answer):
         return False
-    asked = view.talk.asked.casefold()
-    return all(str(value).casefold() in asked for value in _values(call.arguments))
+    asked = f" {folded(view.talk.asked)} "
+    values = [folded(value) for value in _values(call.arguments)]
+    return bool(values) and all(f" {value} " in asked for value in values)
 
 
 def _doubts(answer: Answer) -> bool:
@@ -253,7 +263,7 @@ def _doubts(answer: Answer) -> bool:
     return bool(answer.rest) and not _is_question(answer.rest)
 
 
-def _values(value: Any) -> Iterator[Any]:
+def _values(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for item in value.values():
             yield from _values(item)
@@ -261,7 +271,7 @@ def _values(value: Any) -> Iterator[Any]:
         for item in value:
             yield from _values(item)
     elif not isinstance(value, bool) and value is not None:
-        yield value
+        yield f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
@@ -277,11 +287,11 @@ def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
             since = [later for _, later in view.talk.made[n + 1 :]]
             failed = result.startswith("Error:")
             return not failed or all(later.startswith("Error:") for later in since)
-    for call, result in view.talk.earlier:
-        if call.name == tool.name and call.arguments == draft.arguments:
-            if draft.arguments and not said_now and not result.startswith("Error:"):
-                return True
-    return False
+    return any(
+        call.name == tool.name and call.arguments == draft.arguments
+        for call, result in view.talk.earlier
+        if draft.arguments and not said_now and not result.startswith("Error:")
+    )
 
 
 def _is_flag(tool: ToolSpec, name: str) -> bool:
