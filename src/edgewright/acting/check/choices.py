@@ -8,11 +8,12 @@ from typing import Any
 
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
-from ..language import detect
+from ..language import detect, get_language
 from .draft import Draft
 from .evidence import Evidence
 from .nearest import nearest
 from .parameter import Parameter, parameters_of
+from .quantity import numbers_in
 from .support import naming
 from .utterance import Utterance
 from .words import FILLERS, REQUEST_WORDS, content_words, folded, plain, stem
@@ -42,6 +43,7 @@ def _one(
     draft: Draft, parameter: Parameter, value: str, options: list[str], evidence: Evidence
 ) -> Draft:
     name, known = parameter.name, value in options
+    evidence = replace(evidence, offers=tuple(o for o in evidence.offers if not _lists(o, options)))
     if known and _is_given(value, parameter, options, evidence):
         return draft
     others = [other for key, other in draft.arguments.items() if key != name]
@@ -89,6 +91,11 @@ def _is_given(value: str, parameter: Parameter, options: list[str], evidence: Ev
     return found is not None and (found.source.owner != "user" or value.isdecimal())
 
 
+def _lists(offer: Utterance, options: list[str]) -> bool:
+    """Whether the assistant has named several of the choices, so that taking it up gives none."""
+    return sum(naming(option, options, offer) == "stated" for option in options) > 1
+
+
 def _only_one_named(options: list[str], user: Iterable[Utterance]) -> str | None:
     """The choice that the newest message which names any of them names, if it is only one. Not a
     number, which may have been said of anything."""
@@ -121,11 +128,12 @@ def _unexplained(draft: Draft, parameter: Parameter, evidence: Evidence) -> str 
     for other in parameters_of(tool):
         told += [other.name, other.description]
     known = {stem(word) for text in told for word in plain(text).split()}
-    language = detect(last.text)
-    common = {*folded(" ".join(language.common)).split()} if language else set[str]()
+    language = detect(last.text) or get_language(None)
+    common = {*folded(" ".join([*language.common, *language.other, *language.same])).split()}
     found: list[list[str]] = [[]]
     for word in last.sequence:
-        if word in REQUEST_WORDS or stem(word) in known or word in FILLERS | common:
+        explained = word in REQUEST_WORDS or stem(word) in known or word in FILLERS | common
+        if explained or numbers_in(word):  # "the first one"
             found.append([])
         elif word.isalpha() and len(word) > 2:
             found[-1].append(word)
