@@ -28,7 +28,7 @@ PIZZA = ToolSpec(
         "type": "object",
         "properties": {
             "street": {"type": "string"},
-            "count": {"type": "integer"},
+            "count": {"type": "integer", "description": "how many pizzas"},
             "size": SIZE,
             "toppings": TOPPINGS,
             "wishes": {"type": "array", "items": {"type": "string"}},
