@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgewright.acting.dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
-from edgewright.domain.message import Message, ToolCall
+from edgewright.domain.message import Message, Pending, ToolCall
 
 SYSTEM = Message("system", "You help.")
 CALL = ToolCall("call_1", "order", {"id": "7"})
@@ -37,34 +37,29 @@ def test_what_led_to_the_request_stands_before_it() -> None:
     assert talk.before == tuple(before)
 
 
-def test_an_answer_joins_the_request_that_was_asked_about() -> None:
+def test_what_the_assistant_said_last_is_what_was_asked() -> None:
+    pending = Pending(CALL, "arguments", ("id",))
+    question = Message("assistant", "Which order?", pending=pending)
     talk = Conversation.of(
-        [
-            SYSTEM,
-            user("Hello"),
-            said("Hello."),
-            user("Where is it?"),
-            said("Which order?"),
-            user("7"),
-        ]
+        [SYSTEM, user("Hello"), said("Hi."), user("Where is it?"), question, user("7")]
     )
-    assert talk.request == "Where is it?\n7"
-    assert [message.content for message in talk.before] == ["Hello", "Hello."]
+    assert (talk.request, talk.asked, talk.pending) == ("7", "Which order?", pending)
+    assert Conversation.of([SYSTEM, user("Hello")]).asked == ""
 
 
-def test_answers_to_several_questions_in_a_row_are_all_part_of_the_request() -> None:
+def test_only_the_last_question_has_a_call_that_waits() -> None:
+    question = Message("assistant", "Which order?", pending=Pending(CALL, "arguments", ("id",)))
     talk = Conversation.of(
-        [SYSTEM, user("Book."), said("Where?"), user("Rome"), said("When? "), user("May 3")]
+        [SYSTEM, user("Where?"), question, user("Never mind"), said("All right."), user("Hi")]
     )
-    assert talk.request == "Book.\nRome\nMay 3"
-    assert talk.before == ()
+    assert (talk.asked, talk.pending) == ("All right.", None)
 
 
-def test_a_question_that_followed_a_call_joins_only_what_was_said_since() -> None:
+def test_calls_made_for_an_earlier_request_are_kept_apart() -> None:
     before = [user("Where is it?"), *called(CALL, "sent"), said("Sent. Anything else?")]
     talk = Conversation.of([SYSTEM, *before, user("No")])
-    assert talk.request == "No"
-    assert talk.made == ()
+    assert (talk.request, talk.made) == ("No", ())
+    assert talk.earlier == ((CALL, "sent"),)
 
 
 def test_the_calls_made_are_those_for_the_request_with_their_results() -> None:
@@ -105,14 +100,7 @@ def test_a_result_of_a_call_that_nobody_made_is_no_result() -> None:
     assert Conversation.of([SYSTEM, user("Go"), stray]).made == ()
 
 
-def test_all_but_the_model_have_said_something() -> None:
-    talk = Conversation.of(
-        [SYSTEM, user("one"), said("never"), user("two"), *called(CALL, "three")]
-    )
-    assert talk.said.split("\n") == ["You help.", "one", "two", "three"]
-
-
-def test_our_default_instructions_are_nobodys_words() -> None:
-    # Their "a" would speak for any 1 that a model makes up.
+def test_our_default_instructions_are_no_operators() -> None:
     default = Message("system", DEFAULT_INSTRUCTIONS)
-    assert Conversation.of([default, user("Solve bx + c = 0.")]).said == "Solve bx + c = 0."
+    assert Conversation.of([default, user("Hi")]).instructions == ""
+    assert Conversation.of([SYSTEM, user("Hi")]).instructions == "You help."
