@@ -18,7 +18,8 @@ class Draft:
 
     `missing` are the required arguments that nobody gave; `refused` the values that were said and
     are not among the choices, by the argument's name; `doubtful` the arguments whose value was
-    mended from a near spelling, to be confirmed where the tool changes something.
+    mended from a near spelling, to be confirmed where the tool changes something; `unclear`: it is
+    not clear that the user asks for the call.
     """
 
     arguments: dict[str, Any]
@@ -27,6 +28,7 @@ class Draft:
     missing: tuple[str, ...] = ()
     refused: Mapping[str, Any] = field(default_factory=dict)
     doubtful: tuple[str, ...] = ()
+    unclear: bool = False
 
     def having(self, name: str, value: Any, reason: str) -> Draft:
         """The draft with another value for an argument."""

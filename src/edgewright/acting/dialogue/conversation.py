@@ -45,10 +45,14 @@ class Conversation:
             pending=latest.pending if latest else None,
         )
 
-    @property
-    def instructions(self) -> str:
-        """What the operator told the agent; empty where that is only our default."""
-        return "" if self.system == DEFAULT_INSTRUCTIONS else self.system
+    def notes(self, known: str) -> tuple[str, str]:
+        """The operator's instructions, as far as they are `known` to be the same in every
+        conversation, and what else the system message says; our default says nothing."""
+        fixed = known if self.system.startswith(known) else ""
+        more = self.system.removeprefix(fixed).strip()
+        if fixed == DEFAULT_INSTRUCTIONS:
+            fixed = ""
+        return fixed, "" if more == DEFAULT_INSTRUCTIONS else more
 
 
 def _made(messages: Sequence[Message]) -> tuple[tuple[ToolCall, str], ...]:

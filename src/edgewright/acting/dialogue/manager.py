@@ -237,10 +237,10 @@ def _move(pending: Pending | None, trigger: Trigger) -> tuple[Move, ...]:
 
 
 def _needs_yes(view: View, tool: ToolSpec, draft: Draft) -> bool:
-    """Whether the user has to agree first: a mended name is told before it changes anything."""
+    """Whether the user has to agree first: to a mended name too, and to what was hardly asked for."""
     if tool.read_only:
         return False
-    if draft.doubtful and view.confirm != "never":
+    if (draft.doubtful or draft.unclear) and view.confirm != "never":
         return True
     return view.confirm == "changes" or (view.confirm == "destructive" and tool.destructive)
 

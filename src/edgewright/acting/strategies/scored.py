@@ -7,6 +7,8 @@ where nothing is to be done, and one more, of a call, where something is. See do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
 
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
@@ -15,6 +17,7 @@ from ..dialogue.conversation import Conversation
 from ..language.replies import is_conditional, reply_kind
 from ..model import Model, OnText
 from ..profile import Profile
+from ..propose.intent import asks_for
 from ..propose.proposer import Proposer
 from ..propose.transcript import transcript
 from ..strategy import Proposal, View
@@ -40,6 +43,8 @@ class Scored:
         scores = self._scores(await proposer.odds(), view)
         ranked = [tool for tool in sorted(view.tools, key=lambda t: -scores[t.name])]
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
+        if view.talk.made and all(tool.required for tool in view.tools):
+            likely = ranked  # what the turn owes before it ends
         if not likely:
             return Proposal()
         lookups = [
@@ -50,6 +55,12 @@ class Scored:
         if is_conditional(view.talk.request) and not view.talk.made:
             likely = [*lookups, *likely]  # the condition comes first
         tool, draft = await self._written(proposer, likely[0], lookups, view)
+        if not tool.read_only and not view.talk.made:
+            clear = await self._clear(tool, scores[tool.name], view)
+            if clear < self._profile.mention:
+                return Proposal()
+            if clear < self._profile.clear:
+                return Proposal(((tool, replace(draft, unclear=True)),))
         if draft.missing or draft.refused:
             return Proposal(((tool, draft),))
         return Proposal(await self._all(proposer, tool, draft, view))
@@ -61,12 +72,13 @@ class Scored:
         return await self._proposer(Conversation.of(messages), tools).tokens()
 
     def _proposer(self, talk: Conversation, tools: Sequence[ToolSpec]) -> Proposer:
-        profile = self._profile
+        profile, said = self._profile, transcript(talk)
+        notes, more = talk.notes(self._instructions)
         return Proposer(
             self._model,
             tools,
-            transcript(talk),
-            instructions=talk.instructions,
+            f"Notes: {more}\n\n{said}" if more else said,
+            instructions=notes,
             style=profile.tools,
             stop=profile.stop,
         )
@@ -103,6 +115,14 @@ class Scored:
             if not second.missing and not second.refused and not is_made(view, other, second):
                 return other, second
         return best, draft
+
+    async def _clear(self, tool: ToolSpec, score: float, view: View) -> float:
+        """How clear it is that the user asks for a change, now. An answer to our question is."""
+        talk = view.talk
+        if talk.pending or talk.asked.rstrip().endswith(("?", "؟")):
+            return inf
+        profile = self._profile
+        return await asks_for(self._model, tool, talk.request) + profile.scored * score
 
     async def _all(
         self, proposer: Proposer, tool: ToolSpec, draft: Draft, view: View
