@@ -27,7 +27,9 @@ class OddsEngine(ScriptedEngine):
     """`odds` are in nats: how much likelier a call of a tool comes next than none, by the tool's
     name, or `name@text` for a transcript with that text in it, or "*" for any other; the first key
     that fits counts. `more` are the odds of one call more than those made in the same step, by the
-    name and what stands in the transcript or in those calls. What neither says is NO.
+    name and what stands in the transcript or in those calls. What neither says is NO. `asks` are
+    those that a message asks for what a tool changes, and does not only speak of it: YES, unless
+    they say otherwise.
 
     All else is answered by `script`, a line of Python where a grammar is asked for. Tokens are
     whole words, or pieces of `piece` characters.
@@ -43,17 +45,24 @@ class OddsEngine(ScriptedEngine):
         script: Iterable[Line] = (),
         *,
         more: Mapping[str, float] | None = None,
+        asks: Mapping[str, float] | None = None,
         piece: int = 1000,
     ) -> None:
         super().__init__(script, context=16_384)
         self.odds = odds or {}
         self.more = more or {}
+        self.asks = {**(asks or {}), "*": YES}
         self.piece = piece
 
     @property
     def questions(self) -> list[str]:
         """The transcripts, with the calls made since, for which odds were asked."""
-        return [shown(request) for request in self.requests if request.top_logprobs]
+        return [shown(r) for r in self.requests if r.top_logprobs and not _is_intent(r)]
+
+    @property
+    def intents(self) -> list[str]:
+        """The tools and messages of which it was asked whether one asks for the other."""
+        return [_told(request) for request in self.requests if _is_intent(request)]
 
     @property
     def held(self) -> list[Request]:
@@ -75,7 +84,7 @@ class OddsEngine(ScriptedEngine):
                 yield chunk
             return
         self.requests.append(request)
-        top = self._first_token(request)
+        top = self._yes_or_no(request) if _is_intent(request) else self._first_token(request)
         yield Chunk(text=top[0].text, logprobs=[top])
         yield Chunk(finish="length", usage=Usage(await self.count_tokens(request.messages), 1))
 
@@ -91,9 +100,11 @@ class OddsEngine(ScriptedEngine):
             # A token of it ends where the answer does; after its last one, the answer is over.
             if word.startswith(begun) and (not rest or len(begun) % self.piece == 0):
                 weights[rest[: self.piece] or "<end>"] += math.exp(odd)
-        total = sum(weights.values())
-        top = [TokenLogprob(token, math.log(w / total)) for token, w in weights.items()]
-        return sorted(top, key=lambda token: -token.logprob)
+        return _likeliest_first(weights)
+
+    def _yes_or_no(self, request: Request) -> list[TokenLogprob]:
+        tool, _, said = _told(request).partition(": ")
+        return _likeliest_first({"yes": math.exp(self._odds(tool, said, self.asks)), "no": 1.0})
 
     def _odds(self, name: str, said: str, odds: Mapping[str, float]) -> float:
         for key, odd in odds.items():
@@ -101,6 +112,12 @@ class OddsEngine(ScriptedEngine):
             if tool in (name, "*") and text in said:
                 return odd
         return NO
+
+
+def _likeliest_first(weights: Mapping[str, float]) -> list[TokenLogprob]:
+    total = sum(weights.values())
+    top = [TokenLogprob(token, math.log(weight / total)) for token, weight in weights.items()]
+    return sorted(top, key=lambda token: -token.logprob)
 
 
 def tools_of(request: Request) -> list[str]:
@@ -113,6 +130,10 @@ def shown(request: Request) -> str:
     """The transcript in the prompt of a decision, with the calls made since."""
     said = _told(request).split("\n\n")[-2]
     return f"{said}\n{_answered(request)}".strip()
+
+
+def _is_intent(request: Request) -> bool:
+    return bool(request.top_logprobs) and _told(request).endswith("yes or no?")
 
 
 def _told(request: Request) -> str:

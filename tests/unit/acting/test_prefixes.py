@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from odds import NO, YES, OddsEngine
+from odds import YES, OddsEngine
 from shop import ORDER, TICKET
 
 from edgewright.acting import Actor
@@ -27,11 +27,12 @@ TALK = [
 ]
 CALLED = [*TALK, Message("assistant", "", (MADE,)), Message("tool", "84-91: leaking", (), "1")]
 OTHER = [Message("system", RULES), Message("user", "Where is order 7?")]
-ODDS = {"Function: order": YES, "def order": YES, "order(": NO}
+ODDS = {"order": YES}
 
 
 async def asked(messages: Sequence[Message], odds: dict[str, float]) -> list[Request]:
-    engine = OddsEngine(odds, ["order(id=7)\n", "All is well."])
+    replies = ["All is well."] * 3
+    engine = OddsEngine(odds, ['order(id="84-91")\n', *replies] if odds else replies)
     actor = Actor(engine, instructions=RULES)
     await actor.act(messages, [ORDER, TICKET], lambda _: None)
     if not odds:
@@ -62,7 +63,7 @@ async def test_two_conversations_declare_the_same() -> None:
 
 async def test_each_prompt_begins_as_it_declares_and_all_but_the_request_is_declared() -> None:
     requests = await asked(OTHER, ODDS)
-    for request in requests:
+    for request in (r for r in requests if r.top_logprobs or r.grammar):
         prompt, texts = CHATML.prompt(request.messages), CHATML.beginnings(request)
         assert texts and all(prompt.startswith(text) for text in texts)
         rest = prompt.removeprefix(texts[-1])

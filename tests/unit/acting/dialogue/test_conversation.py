@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edgewright.acting.dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from edgewright.domain.message import Message, Pending, ToolCall
 
@@ -100,7 +102,19 @@ def test_a_result_of_a_call_that_nobody_made_is_no_result() -> None:
     assert Conversation.of([SYSTEM, user("Go"), stray]).made == ()
 
 
-def test_our_default_instructions_are_no_operators() -> None:
-    default = Message("system", DEFAULT_INSTRUCTIONS)
-    assert Conversation.of([default, user("Hi")]).instructions == ""
-    assert Conversation.of([SYSTEM, user("Hi")]).instructions == "You help."
+@pytest.mark.parametrize(
+    ("system", "known", "notes"),
+    [
+        ("You help.", "You help.", ("You help.", "")),
+        ("You help.\n\nEarlier: Hi", "You help.", ("You help.", "Earlier: Hi")),
+        ("You help.", "", ("", "You help.")),
+        ("You help.", "Another's", ("", "You help.")),
+        (DEFAULT_INSTRUCTIONS, "", ("", "")),
+        (DEFAULT_INSTRUCTIONS, DEFAULT_INSTRUCTIONS, ("", "")),
+        (f"{DEFAULT_INSTRUCTIONS}\n\nEarlier: Hi", DEFAULT_INSTRUCTIONS, ("", "Earlier: Hi")),
+    ],
+)
+def test_what_is_known_of_the_instructions_is_told_apart(
+    system: str, known: str, notes: tuple[str, str]
+) -> None:
+    assert Conversation.of([Message("system", system), user("Hi")]).notes(known) == notes
