@@ -25,7 +25,8 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Either `calls` to make, or the `reply`, or a `question` to the user.
+    """Either `calls` to make, with what the model said before them, or the `reply`, or a `question`
+    to the user.
 
     `pending` is the call that waits for the user from now on, and `transition` how it came to that:
     (before, trigger, after) for each move. `sources` says where the calls' values come from, by the

@@ -27,9 +27,9 @@ def reply(text: str) -> str:
     return json.dumps({"reply": text})
 
 
-def heard(agent: Agent) -> tuple[str, TurnFinished]:
+def heard(agent: Agent, text: str = "Where is order 7?") -> tuple[str, TurnFinished]:
     """What a listener hears of the reply, and the finished turn."""
-    *events, last = agent.stream("Where is order 7?")
+    *events, last = agent.stream(text)
     assert isinstance(last, TurnFinished)
     return "".join(e.text for e in events if isinstance(e, TextDelta)), last
 
@@ -53,7 +53,7 @@ def test_held_to_a_schema_the_model_calls_and_then_replies(endpoint: Any) -> Non
 def test_an_endpoint_may_state_several_calls_at_once(endpoint: Any) -> None:
     both = {"calls": [*json.loads(call("7"))["calls"], *json.loads(call("8"))["calls"]]}
     endpoint.answers = [endpoint.says(json.dumps(both)), endpoint.says(reply("Both were sent."))]
-    _, turn = heard(agent_at(endpoint))
+    _, turn = heard(agent_at(endpoint), "Where are orders 7 and 8?")
     assert [made.arguments["order_id"] for made in turn.calls] == ["7", "8"]
     results = endpoint.asked[1]["messages"][-1]["content"]
     assert results.index("7 was sent") < results.index("8 was sent")

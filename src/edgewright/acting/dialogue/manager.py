@@ -159,6 +159,7 @@ class Manager:
                 repairs[call.id] = draft.repairs
         return Action(
             calls=tuple(made),
+            reply=proposal.reply or "",
             sources=sources,
             repairs=repairs,
             transition=_move(pending, "call"),
