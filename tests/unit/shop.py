@@ -15,6 +15,7 @@ ORDER = ToolSpec(
         },
         "required": ["id"],
     },
+    read_only=True,
 )
 TICKET = ToolSpec(
     "ticket",

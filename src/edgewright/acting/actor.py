@@ -96,6 +96,9 @@ class Actor:
         if action is None:
             proposal = await self._strategy.next(view, on_text)
             action = manager.settled(view, proposal)
+            if proposal.reply and action.question:  # goes on from what was told as it came
+                on_text(f"\n{action.question}")
+                return replace(action, question=f"{proposal.reply}\n{action.question}")
             if proposal.reply is not None and action.reply:
                 return action  # it was told as it came
         if action.reply:
