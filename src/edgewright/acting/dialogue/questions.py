@@ -24,7 +24,8 @@ _WHOSE = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
-    r"(?:the|an?|your|its|their|der|die|das|ein|eine|el|la|los|las|un|una|le|les|une) ", re.IGNORECASE
+    r"(?:the|an?|your|its|their|der|die|das|ein|eine|el|la|los|las|un|una|le|les|une) ",
+    re.IGNORECASE,
 )
 # A description that begins so is a sentence about the parameter, and not what it is.
 _SENTENCE = re.compile(
