@@ -36,9 +36,9 @@ class Profile(BaseModel):
     change: float = Field(default=-1.5, description="The bar for a call that changes something.")
     near: float = Field(default=2.0, description="How far below its bar a look-up may stand in.")
     scored: float = Field(default=0.2, description="What a nat of score adds to how clear it is.")
-    clear: float = Field(default=0.0, description="The bar for a change without asking first.")
-    mention: float = Field(default=-0.6, description="Below it a change is only spoken of.")
-    next: float = Field(default=0.0, description="The bar for a call after results.")
+    clear: float = Field(default=0.1, description="The bar for a change without asking first.")
+    mention: float = Field(default=-0.13, description="Below it a change is only spoken of.")
+    next: float = Field(default=-1.0, description="The bar for a call after results.")
     more: float = Field(default=0.0, description="The bar for one call more in the same step.")
     reads: float = Field(default=0.5, description="What a tool gains that only looks something up.")
     agrees: float = Field(

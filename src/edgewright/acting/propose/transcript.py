@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...domain.message import ToolCall
+from ..check.evidence import Evidence
 from ..dialogue.conversation import Conversation
 from .python_calls import call_text
+from .records import named_records
 
 MESSAGES = 7  # that are shown, the request included
 MESSAGE = 600  # characters of each
@@ -14,9 +16,11 @@ REQUEST = 4000  # characters of the request
 RESULT = 800  # characters of each result of this turn
 
 
-def transcript(talk: Conversation, *, messages: int = MESSAGES) -> str:
+def transcript(
+    talk: Conversation, evidence: Evidence | None = None, *, messages: int = MESSAGES
+) -> str:
     """The last messages of the conversation, with the calls made between them, and the results of
-    this turn's calls."""
+    this turn's calls: of a list, what the request names in it, where there is `evidence`."""
     lines = [f"User: {shortened(talk.request, REQUEST)}"]
     left = messages - 1
     for message in reversed(talk.before):
@@ -29,6 +33,7 @@ def transcript(talk: Conversation, *, messages: int = MESSAGES) -> str:
             left -= 1
     lines.reverse()
     for call, result in talk.made:
+        result = named_records(result, evidence) if evidence else result
         lines += [_call(call), f"Result: {shortened(result, RESULT)}"]
     return "\n".join(lines)
 

@@ -12,7 +12,8 @@ from math import inf
 
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
-from ..check import Draft
+from ..check import Draft, Evidence
+from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
 from ..language.replies import is_conditional, reply_kind
 from ..model import Model, OnText
@@ -39,9 +40,9 @@ class Scored:
         """The calls that the last message needs, or that its results call for."""
         if not view.tools:
             return Proposal()
-        proposer = self._proposer(view.talk, view.tools)
+        proposer = self._proposer(view.talk, view.tools, view.evidence)
         scores = self._scores(await proposer.odds(), view)
-        ranked = [tool for tool in sorted(view.tools, key=lambda t: -scores[t.name])]
+        ranked = sorted(view.tools, key=lambda tool: -scores[tool.name])
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
         if view.talk.made and all(tool.required for tool in view.tools):
             likely = ranked  # what the turn owes before it ends
@@ -54,8 +55,9 @@ class Scored:
         ]
         if is_conditional(view.talk.request) and not view.talk.made:
             likely = [*lookups, *likely]  # the condition comes first
-        tool, draft = await self._written(proposer, likely[0], lookups, view)
-        if not tool.read_only and not view.talk.made:
+        first = prerequisite(likely[0], view)
+        tool, draft = await self._written(proposer, first, lookups, view)
+        if not tool.read_only and not tool.required:
             clear = await self._clear(tool, scores[tool.name], view)
             if clear < self._profile.mention:
                 return Proposal()
@@ -71,7 +73,9 @@ class Scored:
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         return await self._proposer(Conversation.of(messages), tools).tokens()
 
-    def _proposer(self, talk: Conversation, tools: Sequence[ToolSpec]) -> Proposer:
+    def _proposer(
+        self, talk: Conversation, tools: Sequence[ToolSpec], evidence: Evidence | None = None
+    ) -> Proposer:
         profile, said = self._profile, transcript(talk)
         notes, more = talk.notes(self._instructions)
         return Proposer(
@@ -110,7 +114,9 @@ class Scored:
         draft = view.draft(best, await proposer.arguments(best))
         if not draft.missing or draft.refused or view.talk.pending:
             return best, draft
-        for other in [tool for tool in lookups if tool is not best][:MOST_LOOKUPS]:
+        others = [tool for tool in lookups if tool is not best]
+        others.sort(key=lambda tool: -tells(tool, draft.missing))
+        for other in others[:MOST_LOOKUPS]:
             second = view.draft(other, await proposer.arguments(other))
             if not second.missing and not second.refused and not is_made(view, other, second):
                 return other, second
@@ -155,6 +161,28 @@ def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draf
         tool.name == other.name and given.items() <= earlier.arguments.items()
         for other, earlier in found
     )
+
+
+def tells(tool: ToolSpec, names: Sequence[str]) -> bool:
+    """Whether the look-up is about one of the parameters, by the words of its name."""
+    about = {stem(word) for word in plain(tool.name).split()}
+    return any(stem(word) in about for name in names for word in plain(name).split())
+
+
+def prerequisite(tool: ToolSpec, view: View) -> ToolSpec:
+    """The tool that has to succeed before this one, where one has not yet; else the tool itself."""
+    done = {
+        call.name
+        for call, result in (*view.talk.earlier, *view.talk.made)
+        if not result.startswith("Error:")
+    }
+    known = {other.name: other for other in view.every}
+    for _ in known:  # a chain of them is no longer than that
+        waits = [known[name] for name in tool.after if name in known and name not in done]
+        if not waits:
+            break
+        tool = waits[0]
+    return tool
 
 
 def is_made(view: View, tool: ToolSpec, draft: Draft) -> bool:
