@@ -136,11 +136,11 @@ class Actor:
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """How many tokens the longest prompt for these messages takes."""
-        plain = await self.engine.count_tokens(reply_prompt.plain(messages))
+        worded = await self._replies(tools).tokens(messages, tools, _language(messages))
         if not tools:
-            return plain
+            return worded
         largest = sorted(tools, key=lambda tool: len(repr(tool)))[-self.profile.most_tools :]
-        return max(plain, await self._strategy.prompt_tokens(messages, largest))
+        return max(worded, await self._strategy.prompt_tokens(messages, largest))
 
     async def _view(
         self,
@@ -174,9 +174,11 @@ class Actor:
         on_text: OnText,
         language: Language,
     ) -> Action:
+        return await self._replies(tools).reply(messages, tools, on_text, language)
+
+    def _replies(self, tools: Sequence[ToolSpec]) -> Replies:
         mode: Mode = self._mode if tools else "free"
-        replies = Replies(self._model, self.profile, mode, instructions=self._instructions)
-        return await replies.reply(messages, tools, on_text, language)
+        return Replies(self._model, self.profile, mode, instructions=self._instructions)
 
 
 def _possible(name: str, engine: Engine) -> str:

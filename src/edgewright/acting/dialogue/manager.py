@@ -238,7 +238,7 @@ def _move(pending: Pending | None, trigger: Trigger) -> tuple[Move, ...]:
 
 
 def _needs_yes(view: View, tool: ToolSpec, draft: Draft) -> bool:
-    """Whether the user has to agree first: to a mended name too, and to what is hardly asked for."""
+    """Whether the user has to agree first: to a mended name too, and to what was hardly asked."""
     if tool.read_only:
         return False
     if (draft.doubtful or draft.unclear) and view.confirm != "never":

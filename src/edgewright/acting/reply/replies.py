@@ -67,6 +67,17 @@ class Replies:
             return await self._after_calls(messages, tools, on_text, language)
         return await self._without_calls(messages, tools, on_text, language, about_job)
 
+    async def tokens(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], language: Language
+    ) -> int:
+        """How many tokens the longest prompt for a reply takes. Raises EngineError."""
+        asked = [
+            prompt.without_calls(messages, _things(tools)) if tools else prompt.plain(messages)
+        ]
+        if any(message.role == "tool" for message in messages):
+            asked.append(prompt.after_calls(messages, language, held=True))
+        return max([await self._model.engine.count_tokens(one) for one in asked])
+
     async def _without_calls(
         self,
         messages: Sequence[Message],
