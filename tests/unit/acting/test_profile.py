@@ -10,7 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from edgewright.acting import Profile
+from edgewright.acting.check import CHECKS
 from edgewright.acting.profile import _families
+from edgewright.acting.strategy import strategy_named
 from edgewright.domain.errors import ConfigError
 
 
@@ -37,18 +39,18 @@ def test_a_probe_that_was_never_made_changes_nothing(tmp_path: Path) -> None:
 def test_what_a_probe_has_found_wins_and_the_rest_stays(tmp_path: Path) -> None:
     known = Profile.of("qwen2")
     assert known.tools != "json"
-    found = Profile.of("qwen2", probed(tmp_path, tools="json", first=0.123))
-    assert found == known.model_copy(update={"tools": "json", "first": 0.123})
+    found = Profile.of("qwen2", probed(tmp_path, tools="json", read=0.123))
+    assert found == known.model_copy(update={"tools": "json", "read": 0.123})
 
 
 def test_a_probe_of_an_unknown_family_counts_too(tmp_path: Path) -> None:
-    assert Profile.of("never heard of", probed(tmp_path, calls="json")).calls == "json"
+    assert Profile.of("never heard of", probed(tmp_path, strategy="at_once")).strategy == "at_once"
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "7", "{}", '{"profile": 7}', '{"profile": ["tools"]}',
-     '{"profile": {"tools": "songs"}}', '{"profile": {"first": "high"}}',
+     '{"profile": {"tools": "songs"}}', '{"profile": {"read": "high"}}',
      '{"profile": {"colour": "red"}}', b"\xff\xfe\x00"],
     ids=repr,
 )  # fmt: skip
@@ -68,4 +70,17 @@ def test_a_key_that_no_profile_has_is_refused() -> None:
 
 def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        Profile().first = 0.0  # type: ignore[misc]
+        Profile().read = 0.0  # type: ignore[misc]
+
+
+def test_checks_are_named_and_keep_their_order() -> None:
+    names = [check.__name__ for check in CHECKS]
+    assert list(Profile().checks) == names
+    some = Profile(checks=("owners", "schema"))
+    assert [check.__name__ for check in some.checked] == ["schema", "owners"]
+    assert Profile(checks=()).checked == ()
+
+
+def test_every_familys_strategy_is_there() -> None:
+    for family in _families():
+        assert strategy_named(Profile.of(family).strategy)
