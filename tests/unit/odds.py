@@ -28,8 +28,7 @@ class OddsEngine(ScriptedEngine):
     name, or `name@text` for a transcript with that text in it, or "*" for any other; the first key
     that fits counts. `more` are the odds of one call more than those made in the same step, by the
     name and what stands in the transcript or in those calls. What neither says is NO. `asks` are
-    those that a message asks for what a tool changes, and does not only speak of it: YES, unless
-    they say otherwise.
+    those that a message asks for what a tool changes, and does not only speak of it: YES without.
 
     All else is answered by `script`, a line of Python where a grammar is asked for. Tokens are
     whole words, or pieces of `piece` characters.
@@ -51,7 +50,7 @@ class OddsEngine(ScriptedEngine):
         super().__init__(script, context=16_384)
         self.odds = odds or {}
         self.more = more or {}
-        self.asks = {**(asks or {}), "*": YES}
+        self.asks = {"*": YES} if asks is None else asks
         self.piece = piece
 
     @property

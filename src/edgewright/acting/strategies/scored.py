@@ -58,7 +58,7 @@ class Scored:
         first = prerequisite(likely[0], view)
         tool, draft = await self._written(proposer, first, lookups, view)
         if not tool.read_only and not tool.required:
-            clear = await self._clear(tool, scores[tool.name], view)
+            clear = await self._clear(tool, scores.get(tool.name, 0.0), view)
             if clear < self._profile.mention:
                 return Proposal()
             if clear < self._profile.clear:
@@ -76,7 +76,7 @@ class Scored:
     def _proposer(
         self, talk: Conversation, tools: Sequence[ToolSpec], evidence: Evidence | None = None
     ) -> Proposer:
-        profile, said = self._profile, transcript(talk)
+        profile, said = self._profile, transcript(talk, evidence)
         notes, more = talk.notes(self._instructions)
         return Proposer(
             self._model,
@@ -151,11 +151,11 @@ class Scored:
 
 def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft) -> bool:
     """Whether the call says something that no earlier call of the tool does, in a value that
-    somebody gave."""
+    somebody stated: not in one that follows, or in another judgement of the model's."""
     given = {
         name: value
         for name, value in draft.arguments.items()
-        if name in draft.sources and draft.sources[name].owner in ("user", "result")
+        if name in draft.sources and draft.sources[name].text
     }
     return not any(
         tool.name == other.name and given.items() <= earlier.arguments.items()

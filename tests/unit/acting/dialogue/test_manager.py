@@ -422,6 +422,12 @@ def test_while_a_request_is_worked_on_nothing_waits() -> None:
     assert settled(said) == Action()
 
 
+def test_after_results_nothing_more_is_asked_for() -> None:
+    looked = (ToolCall("c", "free_tables", {"day": "Monday"}), "[]")
+    said = view("A table for 2 on Monday or Tuesday, what is free?", made=[looked])
+    assert settled(said, (BOOK, {"day": "Friday", "people": 2})) == Action()
+
+
 # Repeats
 
 
