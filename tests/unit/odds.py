@@ -102,7 +102,8 @@ class OddsEngine(ScriptedEngine):
         return _likeliest_first(weights)
 
     def _yes_or_no(self, request: Request) -> list[TokenLogprob]:
-        tool, _, said = _told(request).partition(": ")
+        described, _, said = _told(request).rpartition("\nMessage: ")
+        tool = described.partition(":")[0]
         return _likeliest_first({"yes": math.exp(self._odds(tool, said, self.asks)), "no": 1.0})
 
     def _odds(self, name: str, said: str, odds: Mapping[str, float]) -> float:
