@@ -51,7 +51,9 @@ def calling(name: str, **arguments: str) -> dict[str, Any]:
 
 
 async def tried(script: list[Line], **fields: Any) -> Record:
-    case = Conversation("library/a", "action", ("Lend me Dune.",), desk="library", **fields)
+    case = Conversation(
+        "library/a", "action", ("Lend me Dune and Emma, or none.",), desk="library", **fields
+    )
     suite = Desks([case], {"library": LIBRARY})
     return await suite.record(case, ScriptedEngine(script), Config())
 

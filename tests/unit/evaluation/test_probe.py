@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import AsyncGenerator
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +11,13 @@ from typing import Any
 
 import pytest
 from odds import NO, YES, OddsEngine
+from shop import TICKET
 
 from edgewright import Agent, Config, ScriptedEngine
 from edgewright.acting import Profile
+from edgewright.acting.propose import python_calls
+from edgewright.acting.propose.decision import decision_prompt
+from edgewright.acting.propose.intent import intent_prompt
 from edgewright.domain.engine import Chunk, Request, Usage
 from edgewright.domain.errors import (
     EngineResponseError,
@@ -44,14 +47,13 @@ CARD = ModelCard(
     tools=True,
     template="chatml",
 )
-PLAIN = Profile(named=0.0, begins=0.0, kind=0.0, content=0.0, first=1.0)  # the odds, as they are
+PLAIN = Profile(read=1.0, change=1.0, reads=0.0)  # the odds, as they are
 
 
 def case_of(request: Request) -> Case:
-    """The case that the request is about, or is about a part of."""
+    """The case that the request is about."""
     told = [m.content for m in request.messages if m.role == "user"][-1]
-    asked = re.search(r"Request: (.*)", told)
-    return next(case for case in cases() if (asked[1] if asked else told) in case.text)
+    return next(case for case in cases() if case.text in told)
 
 
 def wanted(case: Case) -> list[tuple[str, dict[str, Any]]]:
@@ -81,34 +83,24 @@ class Reads(ScriptedEngine):
 
 
 class Decides(OddsEngine):
-    """Decides in steps; of the right tool it is only as sure as `sure`, in nats."""
+    """Decides by scores; of the right tool it is only as sure as `sure`, in nats."""
 
     def __init__(self, sure: float) -> None:
-        super().__init__({})
+        super().__init__()
         self.sure = sure
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        case = case_of(request)
-        told = [m.content for m in request.messages if m.role == "user"][-1]
-        last = request.messages[-1]
+        calls, last = wanted(case_of(request)), request.messages[-1]
         made = last.content.count("\n") if last.role == "assistant" else 0
-        calls = [call for call in wanted(case) if f"{call[0]}(" in told]
-        if request.top_logprobs:
-            if told.endswith("yes or no?"):
-                odds = self.sure if calls else NO
-            else:
-                odds = YES if made < len(calls) else NO
-            self.odds = {"*": odds}
-            async for chunk in super().generate(request):
-                yield chunk
-        elif request.grammar:
-            self.requests.append(request)
+        self.odds = {name: self.sure for name, _ in calls[:1]}
+        self.more = {name: YES for name, _ in calls[made : made + 1]}
+        if request.grammar:
             name, given = calls[made]
-            written = ", ".join(f"{key}={json.dumps(value)}" for key, value in given.items())
-            yield Chunk(text=f"{name}({written})\n", finish="stop", usage=Usage(50, 10))
-        else:
-            self.requests.append(request)
-            yield Chunk(text="Hello.", finish="stop", usage=Usage(50, 2))
+            self.script.append(f"{python_calls.line(name, given)}\n")
+        elif not request.top_logprobs:
+            self.script.append("Hello.")
+        async for chunk in super().generate(request):
+            yield chunk
 
 
 def probed(engine: ScriptedEngine, model: str = SMOLLM, **options: Any) -> Probed:
@@ -130,21 +122,19 @@ def test_half_of_the_cases_need_a_call_and_one_needs_two() -> None:
 
 
 def test_no_case_is_among_what_acting_shows_a_model() -> None:
-    from edgewright.acting.propose import examples, relevance
-
-    shown = str(examples.CALLS) + str(relevance._RELEVANCE) + str(relevance._KIND)
+    shown = str(decision_prompt([], "")) + str(intent_prompt(TICKET, ""))
     assert not [case.text for case in cases() if case.text in shown]
 
 
 # The ways
 
 
-def test_each_description_goes_with_each_form_of_call_and_native_where_there_is_one() -> None:
-    pairs = [(way.tools, way.calls) for way in ways(Profile(native="hermes"))]
-    assert pairs[0] == ("signatures", "python")
+def test_each_description_goes_with_each_strategy_and_native_where_there_is_one() -> None:
+    pairs = [(way.tools, way.strategy) for way in ways(Profile(native="hermes"))]
+    assert pairs[0] == ("signatures", "scored")
     assert pairs[-1] == ("signatures", "native")
     assert len(set(pairs)) == len(pairs) == 7
-    assert "native" not in {way.calls for way in ways(Profile())}
+    assert "native" not in {way.strategy for way in ways(Profile())}
 
 
 def test_the_way_that_a_model_acts_best_in_is_found_kept_and_used() -> None:
@@ -152,7 +142,7 @@ def test_the_way_that_a_model_acts_best_in_is_found_kept_and_used() -> None:
 
     assert len(found.measured) == 6
     assert found.profile["tools"] == "json"
-    assert set(found.profile) <= {"tools", "calls"}, "the rest is as known of the family"
+    assert set(found.profile) <= {"tools", "strategy"}, "the rest is as known of the family"
     assert (found.best.right_calls, found.best.right_refusals, found.acts) == (4, 8, False)
     assert {r.right for r in found.measured if r.profile.tools != "json"} == {9}
     assert (found.best.prompt_tokens, found.best.tokens) == (100, 10)
@@ -171,11 +161,11 @@ def test_what_is_known_stays_unless_another_way_is_right_in_two_cases_more() -> 
 def test_quick_tries_only_what_agents_do_now_and_changes_nothing_of_it() -> None:
     kept = profile_file(SMOLLM)
     kept.parent.mkdir()
-    kept.write_text(json.dumps({"profile": {"tools": "list", "first": 0.5}}))
+    kept.write_text(json.dumps({"profile": {"tools": "list", "read": 0.5}}))
 
     found = probed(Reads("set_timer (", knows=8), quick=True)
-    assert [(r.profile.tools, r.profile.first) for r in found.measured] == [("list", 0.5)]
-    assert found.profile == {"tools": "list", "first": 0.5}
+    assert [(r.profile.tools, r.profile.read) for r in found.measured] == [("list", 0.5)]
+    assert found.profile == {"tools": "list", "read": 0.5}
 
 
 def test_a_broken_profile_is_no_hindrance_to_a_new_probe() -> None:
@@ -191,8 +181,8 @@ def test_progress_is_told_after_each_decision() -> None:
     Probe(SMOLLM).run(lambda *told: heard.append(told), Reads("", knows=8))
     assert [done for _, done, _ in heard] == list(range(1, 97))
     assert {total for _, _, total in heard} == {96}
-    assert heard[0][0] == "signatures, python"
-    assert heard[-1][0] == "json, json"
+    assert heard[0][0] == "signatures, scored"
+    assert heard[-1][0] == "json, at_once"
 
 
 def test_where_native_calls_are_best_agents_load_the_model_for_them() -> None:
@@ -201,9 +191,9 @@ def test_where_native_calls_are_best_agents_load_the_model_for_them() -> None:
         return with_key._source.local.native_tools
 
     assert not native_tools()
-    way = Profile(calls="native")
+    way = Profile(strategy="native")
     best = Measured(way, 8, 8, 1.0, 100.0, 10.0)
-    Probed(QWEN, "", {"calls": "native"}, best, (best,), acts=True).keep()
+    Probed(QWEN, "", {"strategy": "native"}, best, (best,), acts=True).keep()
     assert native_tools()
 
 
@@ -220,24 +210,24 @@ def test_a_threshold_that_separates_the_cases_clearly_better_is_found() -> None:
     engine = Decides(sure=0.2)
     found = with_plain_scores(engine)
 
-    assert [(r.profile.first, r.right_calls, r.right_refusals) for r in found.measured] == [
+    assert [(r.profile.change, r.right_calls, r.right_refusals) for r in found.measured] == [
         (1.0, 0, 8),
         (0.0, 8, 8),  # the nearest of those that are right
     ]
-    assert found.profile["first"] == 0.0
+    assert (found.profile["read"], found.profile["change"]) == (0.0, 0.0)
     assert found.acts
     assert len(engine.held) == 9, "what was decided before is not asked again"
 
 
 def test_a_threshold_that_is_right_stays() -> None:
     found = with_plain_scores(Decides(sure=2.0))
-    assert [(r.profile.first, r.right) for r in found.measured] == [(1.0, 16)]
-    assert found.profile["first"] == 1.0  # the test's, not the family's
+    assert [(r.profile.change, r.right) for r in found.measured] == [(1.0, 16)]
+    assert found.profile["change"] == 1.0  # the test's, not the family's
 
 
 def test_no_threshold_helps_a_model_that_never_calls() -> None:
     found = with_plain_scores(Decides(sure=NO))
-    assert [(r.profile.first, r.right_calls) for r in found.measured] == [(1.0, 0)]
+    assert [(r.profile.change, r.right_calls) for r in found.measured] == [(1.0, 0)]
     assert not found.acts
 
 
