@@ -121,7 +121,9 @@ def _likeliest_first(weights: Mapping[str, float]) -> list[TokenLogprob]:
 
 
 def tools_of(request: Request) -> list[str]:
-    """The tools that the prompt of a decision shows, in order."""
+    """The tools that the prompt shows, in order; or the one of which it asks whether it is meant."""
+    if _is_intent(request):
+        return [_told(request).partition(":")[0]]
     told = _told(request).rsplit("\n\n", 2)[0]
     return [match[match.lastindex or 0] for match in _TOOL.finditer(told)]
 
