@@ -121,7 +121,7 @@ def _likeliest_first(weights: Mapping[str, float]) -> list[TokenLogprob]:
 
 
 def tools_of(request: Request) -> list[str]:
-    """The tools that the prompt shows, in order; or the one of which it asks whether it is meant."""
+    """The tools that the prompt shows, in order, or the one that it asks the intent of."""
     if _is_intent(request):
         return [_told(request).partition(":")[0]]
     told = _told(request).rsplit("\n\n", 2)[0]

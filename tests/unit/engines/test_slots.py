@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 
 import anyio
 import pytest
@@ -75,6 +76,21 @@ async def test_what_the_server_puts_aside_is_counted_on_once() -> None:
     assert not slots.aside(SEA + "What?", len(SEA))  # no more than that is alike
     assert slots.aside(SEA + "Hello?", len(SEA))
     assert not slots.aside(SEA + "Hello?", len(SEA))  # the server moves it to a slot
+
+
+async def test_what_is_put_aside_is_noted_under_the_lock() -> None:
+    """Another thread may be looking through it."""
+    slots = Slots(1)
+
+    class Guarded(deque[str]):
+        def append(self, prompt: str) -> None:
+            assert slots._lock.locked()
+            super().append(prompt)
+
+    slots._aside = Guarded(maxlen=32)
+    await use(slots, SEA)
+    await use(slots, LAW)
+    assert [*slots._aside] == [SEA]
 
 
 async def test_what_the_server_no_longer_has_is_not_counted_on() -> None:

@@ -58,7 +58,8 @@ class Slots:
         try:
             here = slot.shares(adapter, text)
             if slot.text and here < len(slot.text) / 2:  # when the server does, too
-                self._aside.append(slot.text)
+                with self._lock:
+                    self._aside.append(slot.text)
             slot.kept = here if slot.whole else 0
             slot.text, slot.adapter, slot.whole = text, adapter, False
             yield slot
