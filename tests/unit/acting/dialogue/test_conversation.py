@@ -118,3 +118,10 @@ def test_what_is_known_of_the_instructions_is_told_apart(
     system: str, known: str, notes: tuple[str, str]
 ) -> None:
     assert Conversation.of([Message("system", system), user("Hi")]).notes(known) == notes
+
+
+def test_questions_at_the_end_of_replies_join_nothing() -> None:
+    talk = [SYSTEM]
+    for n in range(40):
+        talk += [user(f"Tell me about product {n}."), said("It is nice. Anything else?")]
+    assert Conversation.of([*talk, user("Where is order 5?")]).request == "Where is order 5?"
