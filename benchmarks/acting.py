@@ -1,4 +1,4 @@
-"""What the default model decides on twenty requests to a shop: in steps, and at once.
+"""What the default model decides on twenty requests to a shop: by scores, and at once.
 
     python -m benchmarks.acting
 
@@ -68,7 +68,8 @@ def reset_password(email: str) -> None:
 
 
 async def decide(engine: Any) -> list[str]:
-    """For each request the name of the tool called, "" for a reply, "error" for a failure."""
+    """For each request the name of the tool called, or to be called once the user has said more,
+    "" for a reply, "error" for a failure."""
     tools = [Tool.from_function(f).spec for f in (order_status, open_ticket, reset_password)]
     decided = []
     for text, _ in CASES:
@@ -77,7 +78,8 @@ async def decide(engine: Any) -> list[str]:
             actor = Actor(engine, max_tokens=128)
             messages = [Message("system", "You work for a shop."), Message("user", text)]
             action = await actor.act(messages, tools, lambda _: None)
-            said = action.calls[0].name if action.calls else ""
+            calls = action.calls or ((action.pending.call,) if action.pending else ())
+            said = calls[0].name if calls else ""
         decided.append(said)
     return decided
 
@@ -101,7 +103,7 @@ def main() -> None:
         raise SystemExit(f"not pulled: edgewright models pull {card.alias}")
     where = machine()
     engine = LlamaCppEngine(path, model=card.alias)
-    rows = [row("in steps", asyncio.run(decide(engine)))]
+    rows = [row("by scores", asyncio.run(decide(engine)))]
     engine.capabilities = replace(engine.capabilities, logprobs=False)
     rows.append(row("at once", asyncio.run(decide(engine))))
     engine.close()

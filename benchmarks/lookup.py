@@ -16,10 +16,12 @@ from typing import Any
 from unittest.mock import patch
 
 from edgewright import Message
-from edgewright.acting import Profile, python_calls
 from edgewright.acting.dialogue.conversation import Conversation
 from edgewright.acting.model import asking
-from edgewright.acting.propose.prompts import call_prompt
+from edgewright.acting.propose import python_calls
+from edgewright.acting.propose.as_said import as_said
+from edgewright.acting.propose.decision import decision_opening, decision_prompt
+from edgewright.acting.propose.transcript import transcript
 from edgewright.domain.engine import Request
 from edgewright.engines.llama_cpp import LlamaCppEngine, server
 from edgewright.evaluation.cases import load
@@ -69,13 +71,15 @@ def opened(kind: str, n: int, m: int) -> LlamaCppEngine:
 
 def calls(limit: int) -> list[Request]:
     """Requests for the first call of each case, of the tool that is right."""
-    profile, asked = Profile.of("qwen2"), []
+    asked = []
     for case in load(fetched(lambda _: None), ["multiple"], "even", limit):
         right = next(iter(case.answers[0]))
         tool = next(tool for tool in case.tools() if tool.name == right)
         talk = Conversation.of([Message("system", ""), Message("user", case.text)])
-        prompt = call_prompt(tool, talk, (), style=profile.tools, examples=True)
-        asked.append(asking(prompt, max_tokens=200, grammar=python_calls.grammar(tool)))
+        prompt = decision_prompt(case.tools(), transcript(talk))
+        opening = len(decision_opening(case.tools()))
+        grammar = python_calls.grammar(as_said(tool))
+        asked.append(asking(prompt, opening, max_tokens=200, grammar=grammar))
     return asked
 
 
