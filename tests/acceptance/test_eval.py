@@ -120,7 +120,6 @@ def test_ctrl_c_shows_the_score_so_far_and_how_to_go_on(
         ("config_invalid", ("--limit", "0"), "The limit is 0"),
         ("config_invalid", ("--ids", "prime"), "prime"),
         ("config_invalid", ("--via", "magic"), "magic"),
-        ("config_invalid", ("--without", "magic"), "'relevance', "),
         ("config_invalid", ("--concurrency", "0"), "concurrency"),
         ("config_invalid", ("--data", "nowhere"), "nowhere"),
         ("config_invalid", ("--endpoint", "http://127.0.0.1:9/v1"), "--endpoint needs --model"),

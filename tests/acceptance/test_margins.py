@@ -1,5 +1,6 @@
 """The demo's requests are decided with room to spare: another processor or version of the library
-moves the odds a little, and must not move the decision."""
+moves the odds a little, and must not move the decision. Bars that are higher by that much are still
+passed by what has to be called, and lower ones are not by what must not."""
 
 from __future__ import annotations
 
@@ -31,9 +32,10 @@ async def test_the_demos_requests_are_decided_with_room_to_spare(
     called = {}
     for text in (ORDER, LAPTOP, GREETING):
         said = [Message("system", shop.instructions), Message("user", text)]
-        first = known.first + (-ROOM if text == GREETING else ROOM)
-        profile = known.model_copy(update={"first": first})
-        actor = Actor(engine, profile=profile, max_tokens=128)
+        room = -ROOM if text == GREETING else ROOM
+        bars = {bar: getattr(known, bar) + room for bar in ("read", "change", "clear", "mention")}
+        profile = known.model_copy(update=bars)
+        actor = Actor(engine, profile=profile, instructions=shop.instructions, max_tokens=128)
         action = await actor.act(said, [tool.spec for tool in shop.tools], lambda _: None)
         called[text] = [call.name for call in action.calls]
     engine.close()

@@ -37,7 +37,7 @@ def test_the_default_model_acts(cli: CommandLine) -> None:
 
     assert found["measured"]["acts"]
     (way,) = found["measured"]["ways"]
-    assert (way["tools"], way["calls"]) == ("signatures", "python")
+    assert (way["tools"], way["strategy"]) == ("signatures", "scored")
     assert way["right_calls"] >= 6 and way["right_refusals"] >= 6
     assert way["seconds"] > 0 and way["tokens"] > 0
     assert found["profile"] == {}
@@ -53,7 +53,7 @@ def test_the_smallest_model_does_not_and_the_product_says_so(cli: CommandLine) -
     assert "acts: no" in probed.out
     assert "of 8" in probed.out
     assert "16 decisions" in probed.err
-    assert "1 of 16: signatures, python" in probed.err
+    assert "1 of 16: signatures, scored" in probed.err
     assert list((cli.home / "profiles").iterdir()) == [profile_file(SMOLLM)]
     assert f"can_use_tools       no; agents that have tools need another model, such as {QWEN}" in (
         cli("models", "info", SMOLLM).well().out
