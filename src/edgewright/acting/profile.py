@@ -40,6 +40,7 @@ class Profile(BaseModel):
     mention: float = Field(default=-0.13, description="Below it a change is only spoken of.")
     next: float = Field(default=-1.0, description="The bar for a call after results.")
     more: float = Field(default=0.0, description="The bar for one call more in the same step.")
+    other: float = Field(default=1.0, description="The same, for a call of another tool.")
     reads: float = Field(default=0.5, description="What a tool gains that only looks something up.")
     agrees: float = Field(
         default=4.0, description="What all gain when the user agrees to a question."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..agent.config import Config
 from ..domain.engine import Engine
@@ -19,6 +19,7 @@ class Bfcl(Suite[Case]):
     that is known to work."""
 
     name: ClassVar[str] = "bfcl"
+    settings: ClassVar[dict[str, Any]] = {"confirm": "never"}  # what is asked for is all there is
 
     def __init__(self, cases: Sequence[Case], data: str = "") -> None:
         super().__init__(cases, data or WHEEL.version)

@@ -65,6 +65,7 @@ class SealTools(Suite[SealCase]):
     """Requests whose values are all said."""
 
     name: ClassVar[str] = "seal-tools"
+    settings: ClassVar[dict[str, Any]] = {"confirm": "never"}
 
     async def record(self, case: SealCase, engine: Engine, config: Config) -> Record:
         decision = await agent_for(case, engine, config).decide_async(case.text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
@@ -139,7 +140,8 @@ class Scored:
             made = [ToolCall("", tool.name, draft.arguments) for tool, draft in found]
             odds = await proposer.odds(made)
             name = max(odds, key=odds.__getitem__)
-            if odds[name] < self._profile.more:
+            profile = self._profile
+            if odds[name] < (profile.more if name == found[-1][0].name else profile.other):
                 break
             tool = next(tool for tool in view.tools if tool.name == name)
             draft = view.draft(tool, await proposer.arguments(tool, made))
@@ -150,17 +152,25 @@ class Scored:
 
 
 def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft) -> bool:
-    """Whether the call says something that no earlier call of the tool does, in a value that
-    somebody stated: not in one that follows, or in another judgement of the model's."""
-    given = {
-        name: value
-        for name, value in draft.arguments.items()
-        if name in draft.sources and draft.sources[name].text
-    }
-    return not any(
-        tool.name == other.name and given.items() <= earlier.arguments.items()
+    """Whether the call does something that no earlier call of the tool does: a value that somebody
+    gave is another one, not the same said in more or fewer words."""
+    return all(
+        tool.name != other.name
+        or any(
+            draft.sources[name].owner in ("user", "result")
+            and _differ(value, earlier.arguments[name])
+            for name, value in draft.arguments.items()
+            if name in draft.sources and name in earlier.arguments
+        )
         for other, earlier in found
     )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if not isinstance(one, str) or not isinstance(other, str):
+        return bool(one != other)
+    mine, its = f" {plain(one)} ", f" {plain(other)} "
+    return mine not in its and its not in mine
 
 
 def tells(tool: ToolSpec, names: Sequence[str]) -> bool:
