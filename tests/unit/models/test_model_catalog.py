@@ -115,7 +115,7 @@ def test_an_unknown_name_suggests_near_ones() -> None:
     with pytest.raises(UnknownModelError, match=r"did you mean qwen2\.5-coder-0\.5b\?") as caught:
         Catalog.default().get("qwen2.5-coder-0.5")
     assert caught.value.hint == "edgewright models list"
-    with pytest.raises(UnknownModelError, match=r"'zzz'$"):
+    with pytest.raises(UnknownModelError, match=r"'zzz'\n"):
         Catalog.default().get("zzz")
 
 
