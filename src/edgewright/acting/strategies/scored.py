@@ -14,6 +14,7 @@ from typing import Any
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
+from ..check.parameter import Parameter
 from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
 from ..language.replies import is_conditional, reply_kind
@@ -153,11 +154,12 @@ class Scored:
 
 def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft) -> bool:
     """Whether the call does something that no earlier call of the tool does: a value that somebody
-    gave is another one, not the same said in more or fewer words."""
+    gave is another one, not the same said in more or fewer words, nor another judgement of it."""
     return all(
         tool.name != other.name
         or any(
             draft.sources[name].owner in ("user", "result")
+            and (draft.sources[name].text or not Parameter.of(name, tool).judges(value))
             and _differ(value, earlier.arguments[name])
             for name, value in draft.arguments.items()
             if name in draft.sources and name in earlier.arguments
