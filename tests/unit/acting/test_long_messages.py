@@ -61,7 +61,7 @@ async def test_a_long_question_and_answer_are_read_in_time(name: str) -> None:
     assert await seconds(OddsEngine({}, ["All is well."] * 3), *asked) < SOON_S
 
 
-RECORDS = json.dumps([{f"field{k}": f"{n}-{k} on May {k}" for k in range(20)} for n in range(200)])
+RECORDS = json.dumps([{f"field{k}": f"{n}-{k} on May {k}" for k in range(20)} for n in range(50)])
 
 
 @pytest.mark.parametrize("result", [*LONG.values(), RECORDS], ids=[*LONG, "records"])
