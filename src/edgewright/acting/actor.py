@@ -108,10 +108,18 @@ class Actor:
         worded = await self._reply(messages, tools, on_text, language)
         return replace(action, reply=worded.reply, truncated=worded.truncated)
 
-    async def warm(self, tools: Sequence[ToolSpec]) -> None:
-        """Computes what prompts about these tools begin with. Raises EngineError."""
-        if len(tools) <= self.profile.most_tools:
-            await self._strategy.warm(tools)
+    async def warm(
+        self, tools: Sequence[ToolSpec], *, wanted: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Computes what prompts about these tools begin with; without tools, what is the same for
+        all agents. Before each one it asks whether that is still `wanted`. Raises EngineError."""
+        if not self.engine.capabilities.keeps_prefixes:
+            return
+        shown = tools if len(tools) <= self.profile.most_tools else ()
+        for request in (*self._strategy.openings(shown), *self._replies(tools).openings(tools)):
+            if not wanted():
+                break
+            await self._model.prepare(request)
 
     async def produce(
         self, messages: Sequence[Message], schema: dict[str, Any], on_text: OnText

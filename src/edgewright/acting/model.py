@@ -59,6 +59,10 @@ class Model:
             )
         return {token.text: token.logprob for token in reversed(top)}
 
+    async def prepare(self, request: Request) -> None:
+        """Computes what the request declares to be fixed, to be kept. Raises EngineError."""
+        await self._drain(replace(request, max_tokens=1, keep=True), None)
+
     def cut_off(self, what: str) -> EngineResponseError:
         """The error that `what` ended at the limit of tokens."""
         return EngineResponseError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Protocol
 
+from ..domain.engine import Request
 from ..domain.errors import ConfigError
 from ..domain.message import Message
 from ..domain.tool import ToolSpec
@@ -62,8 +63,9 @@ class Strategy(Protocol):
         """What to do next. A reply's text goes to `on_text` as it comes. Raises EngineError."""
         ...
 
-    async def warm(self, tools: Sequence[ToolSpec]) -> None:
-        """Computes what the prompts about these tools begin with. Raises EngineError."""
+    def openings(self, tools: Sequence[ToolSpec]) -> Sequence[Request]:
+        """Requests that hold what the prompts about these tools begin with, or, without tools, what
+        those of all agents do; the one that a turn needs first comes first."""
         ...
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:

@@ -57,7 +57,7 @@ def _one(
         draft = replace(draft, arguments={**draft.arguments, name: meant})
         return replace(draft, repairs=(*draft.repairs, repair), doubtful=(*draft.doubtful, name))
     if not known:
-        if own:
+        if own and (parameter.required or not value.isdecimal()):
             return draft.refusing(name, value)
         return draft.without(name, "not one of the choices, and not said")
     strict = parameter.required and not parameter.is_judged

@@ -42,6 +42,8 @@ def days(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
                     draft = draft.having(name, meant.isoformat(), f"{phrase!r} as a date")
             elif not _is_taken(phrase, meant, name, draft):
                 draft = draft.having(name, phrase, "the user's own words")
+        elif not form and (whole := _whole_day(value, evidence)):
+            draft = draft.having(name, whole, "the whole of what was said")
         elif form and (written := _written(value, form, evidence)) not in (None, value):
             draft = draft.having(name, written, f"{value!r} as a {form}")
     return draft
@@ -81,6 +83,16 @@ def _written(text: str, form: str, evidence: Evidence) -> str | None:
     if moment is None:
         return None
     return moment.isoformat() if form == "time" else f"{moment:%H:%M}"
+
+
+def _whole_day(value: str, evidence: Evidence) -> str:
+    """The words for a day of which the value is only a part: "Thursday" of "Thursday next week"."""
+    for said in evidence.user:
+        longer = {form for form in said.days if value.casefold() in form.casefold()}
+        if longer:
+            form = longer.pop()
+            return form if not longer and len(form) > len(value) else ""
+    return ""
 
 
 def _only_day_said(evidence: Evidence) -> tuple[str, date | None]:

@@ -76,6 +76,10 @@ def _phrase(choice: str) -> str:
 def _number(value: int | float, parameter: Parameter, said: Utterance) -> Support:
     if isinstance(value, float) and not math.isfinite(value):
         return ""
+    if value == 1 and not said.has("1"):  # "one" is a pronoun more often than a number
+        if said.counts_one(parameter.words):
+            return "stated" if value in said.numbers else "follows"
+        return "follows" if value in said.numbers else ""
     if value in said.numbers or -value in said.numbers:
         return "stated"
     if abs(value) > _LARGEST:
@@ -92,8 +96,6 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
     if words & {"day", "days"} and any(_SPANS.get(word) == value for word in said.stems):
         return "follows"
     whole = parameter.schema.get("type") == "integer" or parameter.choices
-    if value == 1 and whole:
-        return "follows" if said.counts_one(words) else ""
     return "follows" if value == 0 and whole and _NOTHING & said.words else ""
 
 

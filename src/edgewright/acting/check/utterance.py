@@ -28,7 +28,7 @@ _METRIC = {
     "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
     "c": Fraction(1, 100), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
 }  # fmt: skip
-_ONE = frozenset({"a", "an", "each", "every", "per", "next", "last", "this", "my", "just"})
+_ONE = frozenset({"one", "a", "an", "each", "every", "per", "next", "last", "this", "my", "just"})
 _SHORT = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}  # "$1.2M"
 # As in "MZ-88", which is no number.
 _CODE = re.compile(r"\b[A-Z]{1,4}[-/]\d{1,12}\b")

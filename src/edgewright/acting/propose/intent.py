@@ -9,9 +9,10 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ...domain.engine import Request
 from ...domain.message import Message
 from ...domain.tool import ToolSpec
-from ..model import ABSENT, Model
+from ..model import ABSENT, Model, asking
 from .transcript import shortened
 
 _MOST = 1500  # characters of the message
@@ -33,6 +34,11 @@ async def asks_for(model: Model, tool: ToolSpec, text: str) -> float:
 def intent_prompt(tool: ToolSpec, text: str) -> list[Message]:
     """Asks whether the message asks for the tool; the answer is yes or no."""
     return [*_examples(), Message("user", _asked(tool, shortened(own_words(text), _MOST)))]
+
+
+def intent_opening() -> Request:
+    """A request that holds what the prompt begins with, of whatever tool."""
+    return asking([*_examples(), Message("user", "")])
 
 
 def own_words(text: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...domain.engine import Request
 from ...domain.errors import EngineResponseError
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
@@ -99,9 +100,11 @@ class Proposer:
                 hint="The tool's schema may be more than the engine can enforce: simplify it.",
             ) from None
 
-    async def warm(self) -> None:
-        """Computes what the prompt begins with."""
-        await self._model.first_token(self._prompt, self._opening)
+    def opening(self) -> Request:
+        """A request that holds what the prompt begins with. It is held to a grammar for what an
+        engine makes when it is given the first one."""
+        grammar = python_calls.grammar(self._tools[0]) if self._tools else None
+        return asking(self._prompt, self._opening, grammar=grammar)
 
     async def tokens(self) -> int:
         """Tokens of the prompt."""

@@ -45,8 +45,8 @@ class AtOnce:
             on_text(rest)
         return proposal
 
-    async def warm(self, tools: Sequence[ToolSpec]) -> None:
-        pass
+    def openings(self, tools: Sequence[ToolSpec]) -> Sequence[Request]:
+        return ()
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         count = self._model.engine.count_tokens

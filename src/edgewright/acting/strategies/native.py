@@ -26,8 +26,8 @@ class Native:
         calls = [(call.name, call.arguments) for call in end.calls]
         return Proposal(drafts(calls, view), text, truncated=end.finish == "length")
 
-    async def warm(self, tools: Sequence[ToolSpec]) -> None:
-        pass
+    def openings(self, tools: Sequence[ToolSpec]) -> Sequence[Request]:
+        return ()
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         spoken = json.dumps([tool.as_openai() for tool in tools])

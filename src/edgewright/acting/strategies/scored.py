@@ -6,11 +6,12 @@ where nothing is to be done, and one more, of a call, where something is. See do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
 
+from ...domain.engine import Request
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
@@ -20,7 +21,7 @@ from ..dialogue.conversation import Conversation
 from ..language.replies import is_conditional, reply_kind
 from ..model import Model, OnText
 from ..profile import Profile
-from ..propose.intent import asks_for
+from ..propose.intent import asks_for, intent_opening
 from ..propose.proposer import Proposer
 from ..propose.transcript import transcript
 from ..strategy import Proposal, View
@@ -57,20 +58,23 @@ class Scored:
         ]
         if is_conditional(view.talk.request) and not view.talk.made:
             likely = [*lookups, *likely]  # the condition comes first
+        clear = await self._clear(likely[0], scores, view)
+        if clear < self._profile.mention:
+            likely = [tool for tool in likely if tool.read_only]
+            if not likely:
+                return Proposal()
         first = prerequisite(likely[0], view)
         tool, draft = await self._written(proposer, first, lookups, view)
-        if not tool.read_only and not tool.required:
-            clear = await self._clear(tool, scores.get(tool.name, 0.0), view)
-            if clear < self._profile.mention:
-                return Proposal()
-            if clear < self._profile.clear:
-                return Proposal(((tool, replace(draft, unclear=True)),))
+        if not tool.read_only and clear < self._profile.clear:
+            return Proposal(((tool, replace(draft, unclear=True)),))
         if draft.missing or draft.refused:
             return Proposal(((tool, draft),))
         return Proposal(await self._all(proposer, tool, draft, view))
 
-    async def warm(self, tools: Sequence[ToolSpec]) -> None:
-        await self._proposer(_nothing_said(self._instructions), tools).warm()
+    def openings(self, tools: Sequence[ToolSpec]) -> Sequence[Request]:
+        decision = self._proposer(_nothing_said(self._instructions), tools).opening()
+        changes = not tools or any(not (tool.read_only or tool.required) for tool in tools)
+        return [decision, intent_opening()] if changes else [decision]
 
     async def prompt_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         return await self._proposer(Conversation.of(messages), tools).tokens()
@@ -90,15 +94,21 @@ class Scored:
         )
 
     def _scores(self, odds: dict[str, float], view: View) -> dict[str, float]:
-        """The odds, with what speaks for a tool beside them: that it only looks something up, that
-        the user agrees to something, that its call waits for what is said now."""
+        """The odds, with what speaks for a tool beside them."""
         profile, talk = self._profile, view.talk
-        agrees = not talk.made and talk.asked and reply_kind(talk.request, view.language).kind
-        pending = talk.pending.call.name if talk.pending and not talk.made else ""
+        if talk.made:
+            return odds
+        gain = 0.0
+        if talk.asked:
+            gain = profile.dialogue
+        elif has_job(view.every, talk.notes(self._instructions)[0]):
+            gain = profile.job
+        agrees = bool(talk.asked) and reply_kind(talk.request, view.language).kind == "yes"
+        pending = talk.pending.call.name if talk.pending else ""
         return {
             tool.name: odds[tool.name]
-            + profile.reads * tool.read_only
-            + profile.agrees * (agrees == "yes")
+            + gain
+            + (profile.agrees if agrees else profile.reads * tool.read_only)
             + profile.waits * (tool.name == pending)
             for tool in view.tools
         }
@@ -124,13 +134,17 @@ class Scored:
                 return other, second
         return best, draft
 
-    async def _clear(self, tool: ToolSpec, score: float, view: View) -> float:
-        """How clear it is that the user asks for a change, now. An answer to our question is."""
+    async def _clear(self, tool: ToolSpec, scores: Mapping[str, float], view: View) -> float:
+        """How clear it is that the user asks for a change, now. An answer to our question is, and
+        a look-up needs no more than its score."""
         talk = view.talk
-        if talk.pending or talk.asked.rstrip().endswith(("?", "؟")):
+        if tool.read_only or tool.required:
+            return inf
+        answers = reply_kind(talk.request, view.language).kind in ("yes", "correct")
+        if talk.pending or (talk.asked and (answers or "?" in talk.asked or "؟" in talk.asked)):
             return inf
         profile = self._profile
-        return await asks_for(self._model, tool, talk.request) + profile.scored * score
+        return await asks_for(self._model, tool, talk.request) + profile.scored * scores[tool.name]
 
     async def _all(
         self, proposer: Proposer, tool: ToolSpec, draft: Draft, view: View
@@ -150,6 +164,13 @@ class Scored:
                 break
             found.append((tool, draft))
         return tuple(found)
+
+
+def has_job(tools: Sequence[ToolSpec], instructions: str) -> bool:
+    """Whether the developer has said what the agent is for: then most messages are about that."""
+    return bool(instructions) or any(
+        tool.read_only or tool.destructive or tool.examples for tool in tools
+    )
 
 
 def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft) -> bool:
