@@ -183,10 +183,10 @@ def test_a_time_in_words_is_written_as_the_format_wants() -> None:
 @pytest.mark.parametrize("part", ["at 9 ", "5 may ", "next week ", "9:30:", "de ", "5.", "\n"])
 def test_the_time_to_find_days_grows_with_the_text(part: str) -> None:
     def seconds(n: int) -> float:
-        start = clock.perf_counter()
+        start = clock.process_time()
         days_in(part * n, TODAY)
         times_in(part * n)
         dates_in(part * n)
-        return clock.perf_counter() - start
+        return clock.process_time() - start
 
     assert seconds(8000) < 10 * (seconds(2000) + 0.05)

@@ -439,9 +439,9 @@ def test_the_arguments_given_are_not_changed() -> None:
     "text", ["\n" * 20_000, "no " * 33_000, "5 km " * 20_000, "a" * 100_000, "1" * 100_000]
 )
 def test_a_very_long_message_takes_little_time(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     held(text, note=text, toppings=["ham"], size="small", slices=3)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_every_check_says_what_it_does() -> None:

@@ -111,10 +111,10 @@ def test_a_unit_is_read_in_every_language(
 )
 def test_the_time_to_find_numbers_grows_with_the_text(part: str) -> None:
     def seconds(n: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         numbers_in(part * n)
         number(part * n)
         measured("5" + part * n + " " * n, "v", "in minutes")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert seconds(20_000) < 10 * (seconds(5000) + 0.05)

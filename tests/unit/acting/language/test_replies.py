@@ -170,9 +170,9 @@ def test_what_only_sounds_negated_is_not(text: str) -> None:
 @pytest.mark.parametrize("part", ["no, ", "\n", "a,b c d e,", "-'", "a.b", "yes "])
 def test_the_time_for_an_answer_grows_with_its_length(part: str) -> None:
     def seconds(n: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         reply_kind(part * n)
         negated_clauses(part * n)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert seconds(20_000) < 10 * (seconds(5000) + 0.05)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from odds import OddsEngine
@@ -57,6 +57,6 @@ async def test_the_odds_are_those_of_yes_against_no() -> None:
     "text", ["\n" * 20_000 + "x", "\"'" * 20_000, "“" * 20_000, "'a " * 20_000, ":\n\n" * 20_000]
 )
 def test_any_message_is_looked_at_in_time(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     own_words(text)
-    assert perf_counter() - start < 0.5
+    assert process_time() - start < 0.5

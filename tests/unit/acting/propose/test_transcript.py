@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_nothing_that_was_said_begins_a_line_of_its_own() -> None:
 
 @pytest.mark.parametrize("text", ["a" + "\n" * 20_000 + "b", " " * 200_000, "x" * 200_000, ""])
 def test_a_long_message_is_shortened_in_time(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     assert len(shortened(text, 600)) <= 603
     transcript(user(text), *called(CALL, text), said(text), user(text))
-    assert perf_counter() - start < 0.2
+    assert process_time() - start < 0.2

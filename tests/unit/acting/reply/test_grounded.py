@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -332,8 +332,8 @@ def test_no_yes_to_a_no(results: list[str], wrong: str, right: str, code: str) -
 def test_judging_takes_linear_time() -> None:
     words = wording("en")
     known = Known(["Dune 12 on 2026-11-25, " * 5000], words)
-    started = perf_counter()
+    started = process_time()
     for sentence in ("A 1,2 " * 5000, "`" * 30_000, "a_" * 15_000, "x(" * 15_000, "[ " * 15_000):
         without_results("Hello", sentence)
         known.unknown_in(sentence)
-    assert perf_counter() - started < 5
+    assert process_time() - started < 5

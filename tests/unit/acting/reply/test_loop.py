@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -60,10 +60,10 @@ def test_a_list_or_a_sentence_said_again_is_none(text: str) -> None:
 
 def test_watching_a_text_takes_linear_time() -> None:
     def seconds(words: int) -> float:
-        loop, started = Loop(), perf_counter()
+        loop, started = Loop(), process_time()
         for n in range(words):
             loop.feed(f"word{n} ")
-        return perf_counter() - started
+        return process_time() - started
 
     seconds(1000)
     assert seconds(20_000) < 60 * seconds(1000) + 0.2
