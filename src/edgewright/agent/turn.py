@@ -166,8 +166,11 @@ class Turn:
 
     def _note_pending(self, action: Action) -> None:
         """Keeps what waits for the user, and tells how it came to that. What waits while something
-        else is done first, waits still when that is done."""
-        pending = action.pending or self._pending
+        else is done first, waits still when that is done, unless it is done itself."""
+        waits = self._pending
+        if waits is not None and waits.call.name in [call.name for call in action.calls]:
+            waits = None
+        pending = action.pending or waits
         if pending is not None and (action.question or not pending.asked):
             pending = replace(pending, asked=self.clock())
         self._pending = pending

@@ -89,6 +89,14 @@ def test_what_waits_while_something_else_is_done_waits_still(acts: Acts) -> None
     assert (turn.stop_reason, turn.pending) == ("reply", paused)
 
 
+def test_what_waits_and_is_done_in_the_same_turn_waits_no_more(acts: Acts) -> None:
+    look = ToolCall("call_2", "look", {})
+    paused = replace(ASKS, asked=5.0, times=0)
+    script = (Action(calls=(look,), pending=paused), Action(calls=(CALL,)), Action(reply="Done."))
+    turn = agent_of(acts, *script).run("Is it there? Then cancel 7.")
+    assert (turn.stop_reason, turn.pending) == ("reply", None)
+
+
 def test_a_started_call_says_where_its_values_come_from(acts: Acts) -> None:
     sources = {CALL.id: {"order": Source("user", 0, "7")}}
     script = (Action(calls=(CALL,), sources=sources), Action(reply="Done."))
