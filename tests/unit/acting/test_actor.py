@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from shop import ORDER, TICKET
 from edgewright.acting import Actor, Profile
 from edgewright.acting.action import exactly
 from edgewright.acting.propose.describe import Style
-from edgewright.domain.engine import Capabilities
+from edgewright.domain.engine import Capabilities, Request
 from edgewright.domain.errors import ConfigError, EngineResponseError
 from edgewright.domain.message import Message, Pending, ToolCall
 from edgewright.domain.tool import ToolSpec
@@ -207,12 +208,31 @@ async def test_an_actor_that_takes_anothers_place_goes_on_from_its_cost() -> Non
 
 
 async def test_warming_computes_the_prompt_of_the_decision() -> None:
+    class Keeping(OddsEngine):
+        capabilities = replace(OddsEngine.capabilities, keeps_prefixes=True)
+
+    async def warmed(tools: Sequence[ToolSpec], engine: OddsEngine) -> list[Request]:
+        await Actor(engine, instructions="Be kind.").warm(tools)
+        return engine.requests
+
+    script = [""] * 20
+    first, *others = await warmed([ORDER, TICKET], Keeping(script=script))
+    assert (tools_of(first), "Notes: Be kind." in first.messages[-1].content) == (
+        ["order", "ticket"],
+        True,
+    )
+    assert all(request.keep and request.max_tokens == 1 for request in (first, *others))
+    # Which of many tools are shown is not known yet; and other engines keep nothing.
+    first, *_ = await warmed(MANY, Keeping(script=script))
+    assert tools_of(first) == []
+    assert not await warmed([ORDER], OddsEngine())
+
+
+async def test_what_is_no_longer_wanted_is_not_computed() -> None:
     engine = OddsEngine()
-    await Actor(engine, instructions="Be kind.").warm([ORDER])
-    (request,) = engine.requests
-    assert "Notes: Be kind." in request.messages[-1].content
-    await Actor(engine).warm(MANY)  # which of them are shown, is not known yet
-    assert len(engine.requests) == 1
+    engine.capabilities = replace(engine.capabilities, keeps_prefixes=True)
+    await Actor(engine).warm([ORDER], wanted=lambda: False)
+    assert not engine.requests
 
 
 # Typed results

@@ -11,6 +11,7 @@ from odds import NO, YES, OddsEngine, tools_of
 from shop import ORDER, TICKET
 
 from edgewright.acting import Action, Actor, Profile
+from edgewright.acting.dialogue.conversation import DEFAULT_INSTRUCTIONS
 from edgewright.acting.strategies.scored import MOST_CALLS
 from edgewright.domain.engine import Chunk, Request, TokenLogprob
 from edgewright.domain.message import Message, Pending, ToolCall
@@ -81,9 +82,37 @@ async def test_the_likeliest_tool_is_called_wherever_it_stands() -> None:
         assert [name for name, _ in made(await act(engine, tools=tools))] == ["ticket"]
 
 
+@pytest.mark.parametrize(
+    ("tools", "instructions", "calls"),
+    [
+        ([ORDER, TICKET], "You help.", 1),
+        ([ORDER, TICKET], "", 1),  # what is marked as a look-up was made for a job
+        ([replace(ORDER, read_only=False), TICKET], "You help.", 1),
+        ([replace(ORDER, read_only=False), TICKET], "", 0),
+    ],
+)
+async def test_an_agent_with_a_job_has_a_lower_bar(
+    tools: list[ToolSpec], instructions: str, calls: int
+) -> None:
+    profile = Profile(read=0.0, change=0.0, reads=0.0, job=2.0)
+    engine = OddsEngine({"order": -1.0}, ['order(id="7")\n' if calls else "No."])
+    messages = [Message("system", instructions or DEFAULT_INSTRUCTIONS), ASKED[1]]
+    action = await act(engine, messages, tools, profile=profile, instructions=instructions)
+    assert len(action.calls) == calls
+
+
+async def test_a_conversation_under_way_has_a_lower_bar() -> None:
+    profile = Profile(read=0.0, reads=0.0, job=0.0, dialogue=2.0)
+    talk = [SYSTEM, user("Hi"), Message("assistant", "Hello."), user("Where is order 7?")]
+    engine = OddsEngine({"order": -1.0}, ['order(id="7")\n'])
+    assert (await act(engine, talk, profile=profile)).calls
+    engine = OddsEngine({"order": -1.0}, ["No."])
+    assert not (await act(engine, profile=profile)).calls
+
+
 @pytest.mark.parametrize(("odds", "read", "change"), [(-4.0, 0, 0), (-2.0, 1, 0), (-1.0, 1, 1)])
 async def test_looking_something_up_has_a_lower_bar(odds: float, read: int, change: int) -> None:
-    profile = Profile(read=-2.5, change=-1.5, reads=0.0)
+    profile = Profile(read=-2.5, change=-1.5, reads=0.0, job=0.0)
     for tool, wanted in ((ORDER, read), (replace(ORDER, read_only=False), change)):
         engine = OddsEngine({"order": odds}, ['order(id="7")\n' if wanted else "No."])
         assert len((await act(engine, tools=[tool], profile=profile)).calls) == wanted
@@ -97,7 +126,7 @@ async def test_what_a_condition_depends_on_is_looked_up_first() -> None:
 
 async def test_a_yes_speaks_for_all_tools_and_a_wait_for_its_own() -> None:
     offered = [*ASKED, Message("assistant", "Shall I look up order 7?"), user("Yes")]
-    profile = Profile(read=0.0, change=0.0, reads=0.0, agrees=4.0, waits=2.0)
+    profile = Profile(read=0.0, change=0.0, reads=0.0, dialogue=0.0, agrees=4.0, waits=2.0)
     engine = OddsEngine({"order": -3.0}, ['order(id="7")\n'])
     assert made(await act(engine, offered, profile=profile)) == [("order", {"id": "7"})]
     engine = OddsEngine({"order": -3.0}, ["All right."])
@@ -145,9 +174,13 @@ async def test_a_model_that_says_only_blanks_calls_nothing(told: bool) -> None:
 
 
 async def test_a_change_that_is_only_spoken_of_is_not_made() -> None:
-    engine = OddsEngine({"ticket": YES}, ['ticket(text="order 7")\n', "I see."], asks={"*": NO})
+    engine = OddsEngine({"ticket": YES}, ["I see."], asks={"*": NO})
     action = await act(engine)
     assert (action.calls, action.pending, action.reply) == ((), None, "I see.")
+    assert not engine.held
+    # A look-up that scores enough is still made.
+    engine = OddsEngine({"ticket": YES, "order": 5.0}, ['order(id="7")\n'], asks={"*": NO})
+    assert made(await act(engine)) == [("order", {"id": "7"})]
 
 
 async def test_a_change_that_is_hardly_asked_for_is_confirmed() -> None:
