@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 from acts import Acts
+from hypothesis import settings
 
 from edgewright.acting import Action, Actor
 from edgewright.runtime import models
 from faults import Endpoint
+
+settings.register_profile("unit", deadline=None)  # a busy machine is no failure
+settings.load_profile("unit")
 
 
 @pytest.fixture(autouse=True, scope="module")
