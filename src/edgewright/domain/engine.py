@@ -46,7 +46,8 @@ class Request:
 
     `prefix` is how many leading messages come again in other requests and hold nothing that a user
     said, and `opening` how many leading characters of the message after them: an engine may keep on
-    disk what it computes of these. `adapter` names one that the engine was loaded with.
+    disk what it computes of these. With `keep` it should, at once: they are sure to come again.
+    `adapter` names one that the engine was loaded with.
     """
 
     messages: Sequence[Message]
@@ -61,6 +62,7 @@ class Request:
     seed: int | None = None
     prefix: int = 0
     opening: int = 0
+    keep: bool = False
     adapter: str = ""
 
 

@@ -11,7 +11,7 @@ from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
-from ..language import Language, detect
+from ..language import Language, detect, get_language, languages
 from ..language.language import FALLBACK
 from ..model import Model, OnText
 from ..profile import Profile
@@ -77,6 +77,17 @@ class Replies:
         if any(message.role == "tool" for message in messages):
             asked.append(prompt.after_calls(messages, language, held=True))
         return max([await self._model.engine.count_tokens(one) for one in asked])
+
+    def openings(self, tools: Sequence[ToolSpec]) -> list[Request]:
+        """Requests that hold what replies begin with: those after calls of these tools, or, without
+        tools, those of all agents in every language."""
+        spoken = [get_language(_reads(tools))] if tools else list(languages().values())
+        said = [Message("system", self._instructions), Message("user", "")]
+        return [
+            self._request(prompt.after_calls(said, language))
+            for language in spoken
+            if language.replies.examples
+        ]
 
     async def _without_calls(
         self,

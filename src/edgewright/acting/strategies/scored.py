@@ -64,7 +64,8 @@ class Scored:
             if not likely:
                 return Proposal()
         first = prerequisite(likely[0], view)
-        tool, draft = await self._written(proposer, first, lookups, view)
+        sure = not first.read_only and clear >= self._profile.clear
+        tool, draft = await self._written(proposer, first, lookups, view, sure=sure)
         if not tool.read_only and clear < self._profile.clear:
             return Proposal(((tool, replace(draft, unclear=True)),))
         if draft.missing or draft.refused:
@@ -72,7 +73,8 @@ class Scored:
         return Proposal(await self._all(proposer, tool, draft, view))
 
     def openings(self, tools: Sequence[ToolSpec]) -> Sequence[Request]:
-        decision = self._proposer(_nothing_said(self._instructions), tools).opening()
+        said = _nothing_said(self._instructions if tools else "")
+        decision = self._proposer(said, tools).opening()
         changes = not tools or any(not (tool.read_only or tool.required) for tool in tools)
         return [decision, intent_opening()] if changes else [decision]
 
@@ -114,19 +116,29 @@ class Scored:
         }
 
     def _bar(self, tool: ToolSpec, view: View) -> float:
+        profile = self._profile
         if view.talk.made:
-            return self._profile.next
-        return self._profile.read if tool.read_only else self._profile.change
+            return profile.next if tool.read_only else profile.then
+        return profile.read if tool.read_only else profile.change
 
     async def _written(
-        self, proposer: Proposer, best: ToolSpec, lookups: Sequence[ToolSpec], view: View
+        self,
+        proposer: Proposer,
+        best: ToolSpec,
+        lookups: Sequence[ToolSpec],
+        view: View,
+        *,
+        sure: bool,
     ) -> tuple[ToolSpec, Draft]:
         """The call of the best tool. Where it lacks something, the call of the likeliest look-up
-        that has all it takes: that costs nothing, and may be what was meant."""
+        that has all it takes: one that tells what is missing or, unless it is `sure` that the best
+        tool was asked for, any, for that may be what was meant."""
         draft = view.draft(best, await proposer.arguments(best))
         if not draft.missing or draft.refused or view.talk.pending:
             return best, draft
         others = [tool for tool in lookups if tool is not best]
+        if sure:
+            others = [tool for tool in others if tells(tool, draft.missing)]
         others.sort(key=lambda tool: -tells(tool, draft.missing))
         for other in others[:MOST_LOOKUPS]:
             second = view.draft(other, await proposer.arguments(other))

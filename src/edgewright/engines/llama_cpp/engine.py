@@ -166,7 +166,9 @@ class LlamaCppEngine:
         prompt = self._chat.prompt(request.messages)
         prefix, took = None, Computed()
         if self._warm is not None and not native:
-            prefix, took = await self._warm.ready(prompt, self._chat.beginnings(request), adapter)
+            prefix, took = await self._warm.ready(
+                prompt, self._chat.beginnings(request), adapter, keep=request.keep
+            )
         async with self._slots.take(adapter, prompt) as slot:
             if self._warm is not None and prefix is not None:
                 took += await self._warm.restore(slot, prefix)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-ALIKE = 0.1  # share of a prompt that a slot has to hold, to be better than the one unused longest
+ALIKE = 0.1  # share of the longer prompt that a slot has to hold, to be taken for another
 REMEMBERED = 32  # prompts that the server may have put aside
 
 
@@ -88,7 +88,9 @@ class Slots:
         with self._lock:
             if self._free:
                 slot = max(self._free, key=lambda slot: slot.shares(adapter, text))
-                if slot.shares(adapter, text) < ALIKE * len(text):
+                # Of the longer one: a short prompt that begins in the same words by chance would
+                # take the place of a long one.
+                if slot.shares(adapter, text) < ALIKE * max(len(text), len(slot.text)):
                     slot = min(self._free, key=lambda slot: slot.used)
                 self._free.remove(slot)
                 return slot

@@ -106,13 +106,13 @@ class Warm:
         self._off = False
 
     async def ready(
-        self, prompt: str, beginnings: Sequence[str], adapter: str
+        self, prompt: str, beginnings: Sequence[str], adapter: str, *, keep: bool = False
     ) -> tuple[Prefix | None, Computed]:
         """The longest of the prompt's beginnings that has a file, and what it took to make one.
 
         The first one, the shortest, is made at once. A longer one is made when a second prompt
         begins with it, or a second process asks for it: there may be many, and most are never seen
-        again.
+        again. With `keep` all are made at once.
         """
         took = Computed()
         if self._off:
@@ -131,7 +131,7 @@ class Warm:
                 break
         missing = prefixes[prefixes.index(found) + 1 :] if found else prefixes
         for prefix in missing:
-            if prefix is prefixes[0] or await self._recurs(prefix, prompt):
+            if keep or prefix is prefixes[0] or await self._recurs(prefix, prompt):
                 took += await self._made(prefix, found)
                 found = prefix if prefix.key in self._there else found
         return found, took
