@@ -1,5 +1,4 @@
-"""The README and the guides are run: their Python as programs, the README's shell lines as
-commands.
+"""The README and the guides are run: their Python as programs, their shell lines as commands.
 
 A comment before a block says what else becomes of it: `<!-- not run: why -->`, or `<!-- file: NAME
 -->`, which puts it beside the document's programs. A pyproject.toml is installed, and a language's
@@ -25,7 +24,7 @@ import edgewright
 from edgewright.acting.dialogue.pending import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/acting.md", "docs/tools.md")
+DOCUMENTS = ("README.md", "docs/agents.md", "docs/acting.md", "docs/tools.md")
 README = (ROOT / "README.md").read_text("utf-8")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: \S.*? -->\s*\Z", re.DOTALL)
