@@ -22,6 +22,7 @@ import yaml
 
 import edgewright
 from edgewright.acting.dialogue.pending import TRANSITIONS
+from edgewright.evaluation.casefile import read_cases
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "docs/agents.md", "docs/acting.md", "docs/tools.md")
@@ -101,6 +102,13 @@ def test_the_states_of_a_half_finished_request_are_those_of_the_code() -> None:
         if n > 1
     }
     assert told == TRANSITIONS
+
+
+def test_the_cases_of_the_guide_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "cases.yaml"
+    cases = next(b for b in _blocks("docs/testing-agents.md") if b.language == "yaml")
+    file.write_text(cases.text)
+    assert len(read_cases(file, ["find_book", "lend_book", "delete_loans"])) == 3
 
 
 def _prepare(document: str, folder: Path) -> dict[str, str]:
