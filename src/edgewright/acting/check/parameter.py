@@ -23,7 +23,8 @@ _OF_FLAGS = frozenset(
 # Last words of a parameter's name for what people imply and do not state: an opinion about what
 # they said, or a sort of it; and for what follows from a place that they do state.
 _OPINIONS = frozenset({"priority", "severity", "urgency", "sentiment", "category"})
-_SORTS = frozenset({"type", "kind", "class", "language", "mode", "format", "unit", "units"})
+_SORTS = frozenset({"type", "kind", "class", "mode"})
+_FORMS = frozenset({"language", "format", "unit", "units"})
 _PLACES = frozenset({"state", "country", "region", "continent"})
 
 
@@ -71,8 +72,10 @@ class Parameter:
 
     @property
     def is_judged(self) -> bool:
-        """Whether its value is a judgement about what was said, which may be said by nobody."""
-        return _last(self.name) in _OPINIONS | _SORTS
+        """Whether its value is a judgement about what was said, which may be said by nobody. What
+        kind of thing is looked up is none: people say it."""
+        sorts = frozenset[str]() if self.tool.read_only else _SORTS
+        return _last(self.name) in _OPINIONS | _FORMS | sorts
 
     @property
     def is_opinion(self) -> bool:

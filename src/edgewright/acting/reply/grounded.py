@@ -28,6 +28,8 @@ _CODE = re.compile(
     r"`|\w\([^)\s]*[=\"'(]|\w\(\)|[{\[]\s*[\"'{]|\b(?!\d)\w+_\w+\b|\b[A-Z]\w*Error\b"
 )
 
+_SENTENCE = 4  # words of a sentence that nobody says after another by chance
+
 # Words of tools that say nothing of what they are about.
 _GENERIC = frozenset(
     {
@@ -102,7 +104,7 @@ class WithoutResults:
 
     def fault(self, sentence: str) -> Fault | None:
         """What is wrong with the sentence, or None."""
-        if is_question(self.request) and plain(sentence) == plain(self.request):
+        if parrots(sentence, self.request):
             return "echo"
         if speaks_of_machinery(sentence, self.known, self.wording):
             return "machinery"
@@ -127,7 +129,7 @@ class WithoutResults:
 @dataclass(frozen=True, slots=True)
 class WithResults:
     """Judges the sentences of a reply after calls. `known` is all that was said, the results
-    included; `results` are those of this turn, parsed, and `found` what is said in them.
+    included; `request` is what the user said; `results` are those of this turn, parsed, and `found` what is said in them.
     `only_read` says that no call changed anything, and `undone` are words for what failed."""
 
     known: Known
@@ -136,9 +138,12 @@ class WithResults:
     only_read: bool
     undone: frozenset[str]
     wording: Wording
+    request: str = ""
 
     def fault(self, sentence: str) -> Fault | None:
         """What is wrong with the sentence, or None."""
+        if parrots(sentence, self.request):
+            return "echo"
         if speaks_of_machinery(sentence, self.known, self.wording):
             return "machinery"
         if unknown := self.known.unknown_in(sentence):
@@ -160,6 +165,12 @@ class WithResults:
         return any(word.startswith(stem) for word in said for stem in self.undone) and not (
             is_question(sentence) or self.wording.denies(sentence)
         )
+
+
+def parrots(sentence: str, request: str) -> bool:
+    """Whether the sentence is one that the user has just said."""
+    said = plain(sentence)
+    return len(said.split()) >= _SENTENCE and f" {said} " in f" {plain(request)} "
 
 
 def undone(failed: Iterable[str], succeeded: Iterable[str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
-from ..language import Language, detect, get_language, languages
+from ..language import Language, detect, get_language
 from ..language.language import FALLBACK
 from ..model import Model, OnText
 from ..profile import Profile
@@ -79,15 +79,11 @@ class Replies:
         return max([await self._model.engine.count_tokens(one) for one in asked])
 
     def openings(self, tools: Sequence[ToolSpec]) -> list[Request]:
-        """Requests that hold what replies begin with: those after calls of these tools, or, without
-        tools, those of all agents in every language."""
-        spoken = [get_language(_reads(tools))] if tools else list(languages().values())
+        """Requests that hold what replies after calls of these tools begin with: the agent's
+        instructions, and examples in the language that the tools are described in."""
+        language = get_language(_reads(tools))
         said = [Message("system", self._instructions), Message("user", "")]
-        return [
-            self._request(prompt.after_calls(said, language))
-            for language in spoken
-            if language.replies.examples
-        ]
+        return [self._request(prompt.after_calls(said, language))] if tools else []
 
     async def _without_calls(
         self,
@@ -139,6 +135,7 @@ class Replies:
             return _with(Gate(_no_fault, on_text), *fixed, *failures)
         listed = items(values)
         judge = WithResults(
+            request=Conversation.of(messages).request,
             known=_known(messages, tools, words),
             results=values,
             found=Known(texts, words),
