@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 import edgewright
+from edgewright.acting.check import CHECKS
 from edgewright.acting.dialogue.pending import TRANSITIONS
 from edgewright.evaluation.casefile import read_cases
 
@@ -90,18 +91,26 @@ def test_links_lead_to_what_is_there() -> None:
             assert (path.parent / target).exists(), f"{document}: {target}"
 
 
+def _table(marker: str) -> list[list[str]]:
+    """The rows of the guide's table behind that comment, the head first."""
+    _, _, table = (ROOT / "docs/acting.md").read_text("utf-8").partition(f"<!-- {marker} -->\n")
+    head, _, *rows = table.partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in (head, *rows)]
+
+
 def test_the_states_of_a_half_finished_request_are_those_of_the_code() -> None:
-    _, _, table = (ROOT / "docs/acting.md").read_text("utf-8").partition("<!-- states -->\n")
-    head, _, *rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in table.partition("\n\n")[0].splitlines()
-    ]
+    head, *rows = _table("states")
     told = {
         state: {row[0].strip("`"): row[n] for row in rows if row[n]}
         for n, state in enumerate(head)
         if n > 1
     }
     assert told == TRANSITIONS
+
+
+def test_the_checks_of_the_guide_are_those_of_the_code() -> None:
+    _, *rows = _table("checks")
+    assert [row[0].strip("`") for row in rows] == [check.__name__ for check in CHECKS]
 
 
 def test_the_cases_of_the_guide_can_be_read(tmp_path: Path) -> None:
