@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from edgewright import Agent, EdgewrightError, TextDelta, ToolCallFinished, TurnFinished
 from edgewright.cli.output import figures
+from edgewright.cli.pull import prepare_visibly
 from edgewright.cli.waiting import Doing, Waiting
 from edgewright.models.bar import pull_with_bar
 from edgewright.models.catalog import Catalog
@@ -62,7 +63,9 @@ def answered(agent: Agent, request: str, console: Console) -> TurnFinished | Non
 
 def main() -> int:
     console = Console(highlight=False)
-    pull_with_bar(Store(), Catalog.default().get(MODEL))
+    card = Catalog.default().get(MODEL)
+    pull_with_bar(Store(), card)
+    prepare_visibly(card)
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "shop.db"
         agent = make_agent(database, model=MODEL)

@@ -166,7 +166,8 @@ class BaseAgent:
     async def warm_async(self) -> None:
         """`warm` in the running event loop."""
         async with self._supplied("", _ignore) as supply:
-            await self._actor(supply.engine, stream=False).warm(self.tools.specs)
+            if specs := self.tools.specs:
+                await self._actor(supply.engine, stream=False).warm(specs)
 
     async def _turn(
         self,

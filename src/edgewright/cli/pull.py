@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from ..domain.errors import ConfigError
+from ..domain.errors import ConfigError, EdgewrightError
 from ..models.source import FOUNDRY, OLLAMA
 from . import output
 
@@ -23,6 +24,13 @@ def pull(
             "model of Foundry Local's catalog."
         ),
     ],
+    prepared: Annotated[
+        bool,
+        typer.Option(
+            "--prepare/--no-prepare",
+            help="Compute what all agents' prompts begin with, so that no first answer waits.",
+        ),
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fetch models: resumed when interrupted, checked before use."""
@@ -36,18 +44,39 @@ def pull(
         elif name.startswith(FOUNDRY):
             pulls.append(partial(_by_foundry, name.removeprefix(FOUNDRY), json))
         else:
-            pulls.append(partial(_of_catalog, Catalog.default().get(name), json))
+            pulls.append(partial(_of_catalog, Catalog.default().get(name), prepared, json))
     for one in pulls:
         one()
 
 
-def _of_catalog(card: ModelCard, json: bool) -> None:
+def prepare_visibly(card: ModelCard) -> None:
+    """Computes beforehand what all agents on the model need, and says so on standard error; says
+    why, too, where that fails, for then the first answer does it."""
+    from ..runtime import can_prepare, prepare
+
+    if not can_prepare(card):
+        return
+    what = f"{card.alias}: computing what all prompts begin with, once"
+    try:
+        if output.err.is_terminal:
+            with output.err.status(f"[dim]{escape(what)}[/dim]"):
+                prepare(card)
+        else:
+            output.err.print(what, markup=False)
+            prepare(card)
+    except EdgewrightError as error:
+        output.err.print(f"{card.alias}: not prepared, so its first answer is slow: {error}")
+
+
+def _of_catalog(card: ModelCard, prepared: bool, json: bool) -> None:
     from ..models.bar import pull_with_bar
     from ..models.store import Store
 
     store = Store()
     known = store.path(card) is not None
     path = pull_with_bar(store, card)
+    if prepared:
+        prepare_visibly(card)
     if json:
         found = {"alias": card.alias, "path": str(path), "sha256": store.checksum(card)}
         output.emit({**found, "already_here": known})

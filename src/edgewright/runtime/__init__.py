@@ -2,6 +2,7 @@
 
 from .agent import Agent, ModelWarning
 from .files import model_path
+from .prepare import can_prepare, prepare
 from .shared import (
     can_act,
     default_sessions,
@@ -16,10 +17,12 @@ __all__ = [
     "Agent",
     "ModelWarning",
     "can_act",
+    "can_prepare",
     "default_sessions",
     "model_path",
     "models",
     "open_engine",
+    "prepare",
     "profile_file",
     "profile_for",
     "set_resources",

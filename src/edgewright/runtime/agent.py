@@ -96,6 +96,7 @@ class Agent(BaseAgent):
             approval=approval,
         )
         self._may_warn = profile is None
+        self._began = False  # whether there was a turn
         self._preload = None
         if config.preload and isinstance(self._source, Named):
             self._preload = Preload(self._lease_early, self._warm)
@@ -132,6 +133,7 @@ class Agent(BaseAgent):
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
         turn_begins()
+        self._began = True
         if self._preload is not None:
             for event in await self._preload.loaded():
                 emit(event)
@@ -157,7 +159,10 @@ class Agent(BaseAgent):
 
     async def _warm(self, engine: Engine) -> None:
         await anyio.sleep(TOOLS_ADDED_S)
-        await self._actor(engine, stream=False).warm(self.tools.specs)
+        if specs := self.tools.specs:
+            actor = self._actor(engine, stream=False)
+            # A turn computes what it needs by itself, and quicker alone.
+            await actor.warm(specs, wanted=lambda: not self._began)
 
 
 def _warn_if_it_cannot_act(model: str) -> None:

@@ -43,6 +43,15 @@ async def test_a_prompt_goes_where_most_of_it_is_computed_already() -> None:
     assert await use(slots, SEA + "What? That.") == (sea, len(SEA + "What?"))
 
 
+async def test_a_short_prompt_does_not_take_the_slot_of_a_long_one_it_begins_like() -> None:
+    slots = Slots(2)
+    long, _ = await use(slots, SEA * 20)
+    short, _ = await use(slots, SEA[:12] + "What is the law?")
+    assert short != long
+    assert slots.holds("", SEA * 20)
+    assert not slots.holds("", SEA * 21)
+
+
 async def test_a_new_prompt_goes_where_nothing_was_asked_for_longest() -> None:
     slots = Slots(2)
     first, _ = await use(slots, "one " * 20)

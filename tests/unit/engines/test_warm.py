@@ -183,11 +183,23 @@ async def test_the_opening_of_a_message_is_kept_when_a_second_prompt_begins_so(
     await process.ask(SEA, "one", opening=TOOL)
     await process.ask(SEA, "one", opening=TOOL)
     assert len(kept_in(tmp_path)) == 1
+    assert (await process.ask(SEA, "one and more", opening=TOOL)).tokens == 0  # the slot has it
+    for other in (LAW, "Once upon a time. " * 9):  # take the slots
+        await process.ask(other)
+    before = len(kept_in(tmp_path))
     assert (await process.ask(SEA, "two", opening=TOOL)).tokens == len(SEA + TOOL)
-    assert len(kept_in(tmp_path)) == 2
+    assert len(kept_in(tmp_path)) == before + 1
     later = Process(tmp_path)
     await later.ask(SEA, "three", opening=TOOL)
     assert later.server.held[0] == tuple(map(ord, SEA + TOOL))
+
+
+async def test_what_is_to_be_kept_is_kept_whole_at_once(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    prompt = f"{SEA}{TOOL}one"
+    prefix, _ = await process.warm.ready(prompt, [SEA, SEA + TOOL], "", keep=True)
+    assert prefix is not None and prefix.text == SEA + TOOL
+    assert len(kept_in(tmp_path)) == 2
 
 
 async def test_the_opening_of_a_message_is_kept_when_a_second_process_begins_so(

@@ -67,6 +67,11 @@ class Slots:
             with self._lock:
                 self._give(slot)
 
+    def holds(self, adapter: str, text: str) -> bool:
+        """Whether a slot that is free has computed all of the text."""
+        with self._lock:
+            return any(s.whole and s.shares(adapter, text) == len(text) for s in self._free)
+
     def aside(self, prompt: str, beyond: int) -> bool:
         """Whether the server has probably put aside what begins like the prompt, for more than
         `beyond` characters. It will be taken from there."""

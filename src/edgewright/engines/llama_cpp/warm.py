@@ -111,8 +111,8 @@ class Warm:
         """The longest of the prompt's beginnings that has a file, and what it took to make one.
 
         The first one, the shortest, is made at once. A longer one is made when a second prompt
-        begins with it, or a second process asks for it: there may be many, and most are never seen
-        again. With `keep` all are made at once.
+        begins with it that no slot has the beginning of, or a second process asks for it: there may
+        be many, and most are never seen again. With `keep` all are made at once.
         """
         took = Computed()
         if self._off:
@@ -197,7 +197,7 @@ class Warm:
                 self._wanted.popitem(last=False)
         if new:
             return await anyio.to_thread.run_sync(self._files.noted, prefix.key)
-        return first != hash(prompt)
+        return first != hash(prompt) and not self._slots.holds(prefix.adapter, prefix.text)
 
     async def _made(self, prefix: Prefix, shorter: Prefix | None) -> Computed:
         """Sees to it that the prefix has a file. Many may ask at a time; one makes it."""
