@@ -8,17 +8,13 @@ from typing import Any
 
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
-from ..language import detect, get_language
 from .draft import Draft
 from .evidence import Evidence
 from .nearest import nearest
 from .parameter import Parameter, parameters_of
-from .quantity import numbers_in
 from .support import naming
 from .utterance import Utterance
-from .words import FILLERS, REQUEST_WORDS, content_words, folded, plain, stem
-
-_MAX_REQUEST = 12  # words of a message whose one unexplained word is taken for a choice
+from .words import content_words, folded, plain
 
 
 def choices(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
@@ -60,9 +56,7 @@ def _one(
         if own and (parameter.required or not value.isdecimal()):
             return draft.refusing(name, value)
         return draft.without(name, "not one of the choices, and not said")
-    strict = parameter.required and not parameter.is_judged
-    other = _unexplained(draft, parameter, evidence) if strict else None
-    return draft if other is None else draft.refusing(name, other)
+    return draft
 
 
 def _several(
@@ -115,30 +109,6 @@ def _typed(choice: str, user: Iterable[Utterance]) -> str:
         if all(typed) and not said.has_all(choice):
             return " ".join(typed)
     return ""
-
-
-def _unexplained(draft: Draft, parameter: Parameter, evidence: Evidence) -> str | None:
-    """The one thing in the user's short message that neither the tool nor another argument
-    explains: "garage" in "Set the garage to 15"."""
-    last = evidence.user[0] if evidence.user else None
-    if last is None or len(last.sequence) > _MAX_REQUEST:
-        return None
-    tool = parameter.tool
-    told = [tool.name, tool.description, *_texts(list(draft.arguments.values()))]
-    for other in parameters_of(tool):
-        told += [other.name, other.description]
-    known = {stem(word) for text in told for word in plain(text).split()}
-    language = detect(last.text) or get_language(None)
-    common = {*folded(" ".join([*language.common, *language.other, *language.same])).split()}
-    found: list[list[str]] = [[]]
-    for word in last.sequence:
-        explained = word in REQUEST_WORDS or stem(word) in known or word in FILLERS | common
-        if explained or numbers_in(word):  # "the first one"
-            found.append([])
-        elif word.isalpha() and len(word) > 2:
-            found[-1].append(word)
-    runs = [" ".join(run) for run in found if run]
-    return runs[0] if len(runs) == 1 else None
 
 
 def _texts(values: list[Any]) -> list[str]:

@@ -16,6 +16,7 @@ from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..check import Draft
+from ..check.words import content_words, plain, stem
 from ..check.words import folded
 from ..language.replies import Answer, reply_kind
 from . import questions
@@ -46,9 +47,12 @@ class Manager:
             if not answer.kind or answer.rest:
                 return None
             return self._let_go(view, pending, "gone", "tool_gone")
-        if answer.kind == "cancel" and not answer.rest:
-            return self._let_go(view, pending, "cancel", "dropped")
         state = state_of(pending)
+        if answer.kind == "cancel" and not answer.rest:
+            if state == "confirming" and _names(view.talk.request, tool):
+                # "Please cancel it" is as much what the tool does as a way out: asked once more.
+                return self._proposed(view, tool, pending.call, _move(pending, "propose"))
+            return self._let_go(view, pending, "cancel", "dropped")
         if state == "confirming" and not answer.rest:
             if answer.kind == "yes":
                 return self._agreed(view, pending, tool)
@@ -293,6 +297,12 @@ def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
         for call, result in view.talk.earlier
         if draft.arguments and not said_now and not result.startswith("Error:")
     )
+
+
+def _names(text: str, tool: ToolSpec) -> bool:
+    """Whether the text has a word of the tool's name."""
+    said = {stem(word) for word in plain(text).split()}
+    return any(stem(word) in said for word in content_words(tool.name))
 
 
 def _is_flag(tool: ToolSpec, name: str) -> bool:
