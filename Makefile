@@ -11,7 +11,8 @@ demo: $(OK)
 test: $(OK) models
 	@# Two files at a time, a core each. What failed is run again with the machine to itself, where
 	@# it has to pass: some tests have real seconds in them.
-	$(PY) -m pytest -n 2 --dist loadfile || $(PY) -m pytest --last-failed --last-failed-no-failures none
+	$(PY) -m pytest -n 2 --dist loadfile || { echo "== what failed, once more"; \
+	  $(PY) -m pytest --last-failed --last-failed-no-failures none; }
 
 test-slow: $(OK) models
 	$(PY) -m pytest -m slow

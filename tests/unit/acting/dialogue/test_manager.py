@@ -148,7 +148,7 @@ def test_calls_are_made_up_to_the_first_that_lacks_something() -> None:
 
 
 def test_a_choice_that_there_is_not_is_refused_with_those_there_are() -> None:
-    action = settled(view("Set the garage to 15"), (HEAT, {"room": "kitchen", "degrees": 15}))
+    action = settled(view("Set the garage to 15"), (HEAT, {"room": "garage", "degrees": 15}))
     assert action.calls == ()
     assert action.question == (
         "There is no “garage” to choose for the room. There is: kitchen and bathroom."
@@ -156,7 +156,7 @@ def test_a_choice_that_there_is_not_is_refused_with_those_there_are() -> None:
     assert action.pending is not None and action.pending.missing == ("room",)
     again = settled(
         view("the garage", action.pending, asked=action.question),
-        (HEAT, {"room": "bathroom", "degrees": 15}),
+        (HEAT, {"room": "garage", "degrees": 15}),
     )
     assert "“garage” is not among the choices" in again.question
     right = settled(
