@@ -6,18 +6,21 @@ and not when one case went the other way.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import CommandLine
+
+ROOT = str(Path(__file__).parents[2])
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def rates(cli: CommandLine, *files: str, limit: int) -> dict[str, dict[str, Any]]:
     """The rates of a run, by name."""
-    options = ("--files", ",".join(files), "--limit", str(limit), "--json")
-    (summary,) = cli("eval", "desks", *options, seconds=850).well().events
+    options = ("--data", ROOT, "--files", ",".join(files), "--limit", str(limit), "--json")
+    (summary,) = cli.start("eval", "desks", *options).ended(patience=850).well().events
     return {rate["name"]: rate for rate in summary["rates"]}
 
 

@@ -45,6 +45,10 @@ class Profile(BaseModel):
     reads: float = Field(default=1.0, description="What a tool gains that only looks something up.")
     job: float = Field(default=1.3, description="What all gain in an agent that has a job.")
     dialogue: float = Field(default=2.2, description="What all gain after the first exchange.")
+    found: float = Field(
+        default=1.6,
+        description="What a look-up loses after the first exchange: people ask about what was found.",
+    )
     agrees: float = Field(
         default=4.0, description="What all gain when the user agrees to a question."
     )

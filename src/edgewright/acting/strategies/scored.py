@@ -105,12 +105,13 @@ class Scored:
             gain = profile.dialogue
         elif has_job(view.every, talk.notes(self._instructions)[0]):
             gain = profile.job
+        reads = profile.reads - (profile.found if talk.asked else 0.0)
         agrees = bool(talk.asked) and reply_kind(talk.request, view.language).kind == "yes"
         pending = talk.pending.call.name if talk.pending else ""
         return {
             tool.name: odds[tool.name]
             + gain
-            + (profile.agrees if agrees else profile.reads * tool.read_only)
+            + (profile.agrees if agrees else reads * tool.read_only)
             + profile.waits * (tool.name == pending)
             for tool in view.tools
         }
@@ -171,6 +172,8 @@ class Scored:
             if odds[name] < (profile.more if name == found[-1][0].name else profile.other):
                 break
             tool = next(tool for tool in view.tools if tool.name == name)
+            if tool is not found[-1][0] and await self._clear(tool, odds, view) < profile.clear:
+                break
             draft = view.draft(tool, await proposer.arguments(tool, made))
             if draft.missing or draft.refused or not adds_to(found, tool, draft):
                 break

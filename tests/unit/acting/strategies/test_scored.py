@@ -102,12 +102,20 @@ async def test_an_agent_with_a_job_has_a_lower_bar(
 
 
 async def test_a_conversation_under_way_has_a_lower_bar() -> None:
-    profile = Profile(read=0.0, reads=0.0, job=0.0, dialogue=2.0)
+    profile = Profile(read=0.0, reads=0.0, job=0.0, dialogue=2.0, found=0.0)
     talk = [SYSTEM, user("Hi"), Message("assistant", "Hello."), user("Where is order 7?")]
     engine = OddsEngine({"order": -1.0}, ['order(id="7")\n'])
     assert (await act(engine, talk, profile=profile)).calls
     engine = OddsEngine({"order": -1.0}, ["No."])
     assert not (await act(engine, profile=profile)).calls
+
+
+async def test_a_look_up_after_an_exchange_has_a_higher_bar_than_a_change() -> None:
+    profile = Profile(read=0.0, change=0.0, reads=0.0, job=0.0, dialogue=2.0, found=2.0)
+    talk = [SYSTEM, user("Hi"), Message("assistant", "Hello."), user("Where is order 7?")]
+    for tool, wanted in ((ORDER, 0), (replace(ORDER, read_only=False), 1)):
+        engine = OddsEngine({"order": -1.0}, ['order(id="7")\n' if wanted else "No."])
+        assert len((await act(engine, talk, tools=[tool], profile=profile)).calls) == wanted
 
 
 @pytest.mark.parametrize(("odds", "read", "change"), [(-4.0, 0, 0), (-2.0, 1, 0), (-1.0, 1, 1)])
@@ -126,7 +134,9 @@ async def test_what_a_condition_depends_on_is_looked_up_first() -> None:
 
 async def test_a_yes_speaks_for_all_tools_and_a_wait_for_its_own() -> None:
     offered = [*ASKED, Message("assistant", "Shall I look up order 7?"), user("Yes")]
-    profile = Profile(read=0.0, change=0.0, reads=0.0, dialogue=0.0, agrees=4.0, waits=2.0)
+    profile = Profile(
+        read=0.0, change=0.0, reads=0.0, dialogue=0.0, found=0.0, agrees=4.0, waits=2.0
+    )
     engine = OddsEngine({"order": -3.0}, ['order(id="7")\n'])
     assert made(await act(engine, offered, profile=profile)) == [("order", {"id": "7"})]
     engine = OddsEngine({"order": -3.0}, ["All right."])
