@@ -79,7 +79,7 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
     if value == 1 and not said.has("1"):  # "one" is a pronoun more often than a number
         if said.counts_one(parameter.words):
             return "stated" if value in said.numbers else "follows"
-        return "follows" if value in said.numbers else ""
+        return "follows" if value in said.numbers and said.asked else ""
     if value in said.numbers or -value in said.numbers:
         return "stated"
     if abs(value) > _LARGEST:
@@ -115,6 +115,8 @@ def _text(text: str, parameter: Parameter, said: Utterance) -> Support:
         return support_of_day(day, said)
     if form := dates.rewritten(text, "time"):
         return _time(text, time.fromisoformat(form), said)
+    if is_code(text):  # "A-18" is no number
+        return _words(text, said)
     if any(c.isdigit() for c in text) and (value := number(text)) is not None:
         return _number(value, parameter, said)
     return _words(text, said) or _phrase_of_time(text, said)

@@ -131,11 +131,12 @@ class Scored:
         *,
         sure: bool,
     ) -> tuple[ToolSpec, Draft]:
-        """The call of the best tool. Where it lacks something, the call of the likeliest look-up
-        that has all it takes: one that tells what is missing or, unless it is `sure` that the best
+        """The call of the best tool. Where it lacks something, or looks up nothing that was said
+        now, the call of the likeliest look-up that does and has all it takes: one that tells what is missing or, unless it is `sure` that the best
         tool was asked for, any, for that may be what was meant."""
         draft = view.draft(best, await proposer.arguments(best))
-        if not draft.missing or draft.refused or view.talk.pending:
+        idle = best.read_only and not uses(draft, view)
+        if draft.refused or view.talk.pending or not (draft.missing or idle):
             return best, draft
         others = [tool for tool in lookups if tool is not best]
         if sure:
@@ -143,7 +144,8 @@ class Scored:
         others.sort(key=lambda tool: -tells(tool, draft.missing))
         for other in others[:MOST_LOOKUPS]:
             second = view.draft(other, await proposer.arguments(other))
-            if not second.missing and not second.refused and not is_made(view, other, second):
+            lacks = second.missing or second.refused or not uses(second, view)
+            if not lacks and not is_made(view, other, second):
                 return other, second
         return best, draft
 
@@ -215,6 +217,12 @@ def tells(tool: ToolSpec, names: Sequence[str]) -> bool:
     """Whether the look-up is about one of the parameters, by the words of its name."""
     about = {stem(word) for word in plain(tool.name).split()}
     return any(stem(word) in about for name in names for word in plain(name).split())
+
+
+def uses(draft: Draft, view: View) -> bool:
+    """Whether the call has a value of the user's last message, or of a result since."""
+    turn = len(view.evidence.user) - 1
+    return any(source.turn == turn for source in draft.sources.values())
 
 
 def prerequisite(tool: ToolSpec, view: View) -> ToolSpec:
