@@ -19,7 +19,7 @@ ORDER = ToolSpec(
 )
 
 
-@pytest.mark.parametrize("code", ["A-18", "C-40", "MZ-88", "AB12"])
+@pytest.mark.parametrize("code", ["A-18", "C-40", "MZ-88"])
 def test_a_code_is_what_was_said_and_its_digits_are_not(code: str) -> None:
     evidence = Evidence.of([Message("user", f"Order 40 more of {code}.")])
     draft = check({"article": code, "amount": 40}, ORDER, evidence)
