@@ -47,7 +47,7 @@ class Profile(BaseModel):
     dialogue: float = Field(default=2.2, description="What all gain after the first exchange.")
     found: float = Field(
         default=1.6,
-        description="What a look-up loses after the first exchange: people ask about what was found.",
+        description="What a look-up loses after the first exchange, when people ask of results.",
     )
     agrees: float = Field(
         default=4.0, description="What all gain when the user agrees to a question."

@@ -91,8 +91,8 @@ def _show(probed: Probed) -> None:
     output.out.print(table)
     changed = ", ".join(f"{name}: {value}" for name, value in probed.profile.items())
     output.out.print(
-        "[dim]tools: how they are described; strategy: how it decides; from: the bar for a change, "
-        "in nats; s, in,\nout: seconds and tokens a case, on average. A way must be right in 2 cases "
-        "more than what\nis known of the model's family to take its place.[/dim]\n"
+        "[dim]tools: how they are described; strategy: how it decides; from: the bar for a "
+        "change, in nats; s, in,\nout: seconds and tokens a case, on average. A way must be right "
+        "in 2 cases more than what\nis known of the model's family to take its place.[/dim]\n"
         f"acts: {'yes' if probed.acts else 'no'} · profile: {changed or 'as known of its family'}"
     )

@@ -16,8 +16,7 @@ from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..check import Draft
-from ..check.words import content_words, plain, stem
-from ..check.words import folded
+from ..check.words import content_words, folded, plain, stem
 from ..language.replies import Answer, reply_kind
 from . import questions
 from .answers import filled

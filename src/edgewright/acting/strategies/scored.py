@@ -132,8 +132,9 @@ class Scored:
         sure: bool,
     ) -> tuple[ToolSpec, Draft]:
         """The call of the best tool. Where it lacks something, or looks up nothing that was said
-        now, the call of the likeliest look-up that does and has all it takes: one that tells what is missing or, unless it is `sure` that the best
-        tool was asked for, any, for that may be what was meant."""
+        now, the call of the likeliest look-up that does, and has all it takes: one that tells what
+        is missing or, unless it is `sure` that the best tool was asked for, any, for that may be
+        what was meant."""
         draft = view.draft(best, await proposer.arguments(best))
         idle = best.read_only and not uses(draft, view)
         if draft.refused or view.talk.pending or not (draft.missing or idle):
