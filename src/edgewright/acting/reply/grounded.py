@@ -130,7 +130,8 @@ class WithoutResults:
 class WithResults:
     """Judges the sentences of a reply after calls. `known` is all that was said, the results
     included; `request` is what the user said; `results` are those of this turn, parsed, and
-    `found` what is said in them. `only_read` says that no call changed anything, and `undone` are words for what failed."""
+    `found` what is said in them. `only_read` says that no call changed anything, and `undone` are
+    words for what failed."""
 
     known: Known
     results: Sequence[Any]
