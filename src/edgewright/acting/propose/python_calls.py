@@ -7,7 +7,7 @@ grammar, as LLGuidance reads it, in which each argument is held to its own JSON 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,28 +32,41 @@ def call_text(call: ToolCall) -> str:
     return line(call.name, call.arguments)
 
 
-def grammar(tool: ToolSpec) -> str:
-    """The grammar of one line: a call of the tool, with its required arguments and any others."""
+def grammar(*tools: ToolSpec, otherwise: str = "", behind: Sequence[str] = ()) -> str:
+    """The grammar of one line: a call of one of the tools, with its required arguments and any
+    others, and one of the words `behind` it, where there are any; or of `otherwise`, if given."""
+    line = f"({' | '.join(f'call{n}' for n in range(len(tools)))})"
+    if behind:
+        line += f" ({' | '.join(map(_quoted, behind))})"
+    rules = ["%llguidance {}"]
+    rules.append(f"start: {_quoted(otherwise)} | {line}" if otherwise else f"start: {line}")
+    for n, tool in enumerate(tools):
+        rules += _call_rules(tool, f"call{n}")
+    return "\n".join(rules)
+
+
+def _call_rules(tool: ToolSpec, call: str) -> list[str]:
+    """The rules of a line that calls the tool, all of which begin with that name."""
     names = parameter_names(tool)
     required = [name for name in names if name in tool.parameters.get("required", ())]
     optional = names[len(required) :]
-    rules = ["%llguidance {}"]
-    arguments = ' ", " '.join(f"r{n}" for n in range(len(required)))
+    arguments = ' ", " '.join(f"{call}_r{n}" for n in range(len(required)))
     if not required and optional:
-        arguments = "first0?"
+        arguments = f"{call}_first0?"
     elif optional:
-        arguments += " rest0"
-    rules.append(f'start: {_quoted(f"{tool.name}(")} {arguments} ")\\n"')
+        arguments += f" {call}_rest0"
+    rules = [f'{call}: {_quoted(f"{tool.name}(")} {arguments} ")\\n"']
     for n, name in enumerate(required):
-        rules.append(f"r{n}: {_argument(tool, name)}")
+        rules.append(f"{call}_r{n}: {_argument(tool, name)}")
     for n, name in enumerate(optional):
         last = n + 1 == len(optional)
-        rest = "" if last else f" rest{n + 1}"
-        rules.append(f"o{n}: {_argument(tool, name)}")
-        rules.append(f'rest{n}: (", " o{n})?{rest}')
+        rest = "" if last else f" {call}_rest{n + 1}"
+        rules.append(f"{call}_o{n}: {_argument(tool, name)}")
+        rules.append(f'{call}_rest{n}: (", " {call}_o{n})?{rest}')
         if not required:
-            rules.append(f"first{n}: o{n}{rest}" + ("" if last else f" | first{n + 1}"))
-    return "\n".join(rules)
+            other = "" if last else f" | {call}_first{n + 1}"
+            rules.append(f"{call}_first{n}: {call}_o{n}{rest}{other}")
+    return rules
 
 
 def read(text: str, tool: ToolSpec) -> dict[str, Any]:

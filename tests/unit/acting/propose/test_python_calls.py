@@ -208,7 +208,7 @@ def test_the_grammar_names_the_tool_and_every_parameter_once() -> None:
 
 def test_each_argument_is_held_to_its_own_schema_with_one_space() -> None:
     grammar = python_calls.grammar(tool_with(("a",), a={"type": "integer", "minimum": 3}))
-    (rule,) = [line for line in grammar.splitlines() if line.startswith("r0:")]
+    (rule,) = [line for line in grammar.splitlines() if line.startswith("call0_r0:")]
     held = json.loads(rule.partition("%json ")[2])
     assert (held["type"], held["minimum"]) == ("integer", 3)
     assert held["x-guidance"]["whitespace_flexible"] is False
