@@ -30,8 +30,9 @@ class OddsEngine(ScriptedEngine):
     name and what stands in the transcript or in those calls. What neither says is NO. `asks` are
     those that a message asks for what a tool changes, and does not only speak of it: YES without.
 
-    All else is answered by `script`, a line of Python where a grammar is asked for. Tokens are
-    whole words, or pieces of `piece` characters.
+    All else is answered by `script`, a line of Python where the grammar of one tool is asked for.
+    Of a call of any tool, or none, it writes no more than the first token. Tokens are whole words,
+    or pieces of `piece` characters.
     """
 
     capabilities = Capabilities(
@@ -56,7 +57,11 @@ class OddsEngine(ScriptedEngine):
     @property
     def questions(self) -> list[str]:
         """The transcripts, with the calls made since, for which odds were asked."""
-        return [shown(r) for r in self.requests if r.top_logprobs and not _is_intent(r)]
+        return [
+            shown(r)
+            for r in self.requests
+            if r.top_logprobs and not (_is_intent(r) or holds_to_a_tool(r))
+        ]
 
     @property
     def intents(self) -> list[str]:
@@ -65,8 +70,8 @@ class OddsEngine(ScriptedEngine):
 
     @property
     def held(self) -> list[Request]:
-        """What was asked for under a grammar."""
-        return [request for request in self.requests if request.grammar]
+        """The calls of one tool that were asked for."""
+        return [request for request in self.requests if holds_to_a_tool(request)]
 
     @property
     def free(self) -> list[Request]:
@@ -78,7 +83,7 @@ class OddsEngine(ScriptedEngine):
         ]
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        if not request.top_logprobs:
+        if not request.top_logprobs or holds_to_a_tool(request):
             async for chunk in super().generate(request):
                 yield chunk
             return
@@ -132,6 +137,11 @@ def shown(request: Request) -> str:
     """The transcript in the prompt of a decision, with the calls made since."""
     said = _told(request).split("\n\n")[-2]
     return f"{said}\n{_answered(request)}".strip()
+
+
+def holds_to_a_tool(request: Request) -> bool:
+    """Whether the answer has to be a call of that tool."""
+    return "\nstart: (call0)" in (request.grammar or "")
 
 
 def _is_intent(request: Request) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain.engine import Chunk, Engine, Request, TokenLogprob, Usage
@@ -15,6 +15,18 @@ from .action import Cost
 OnText = Callable[[str], None]
 
 ABSENT = -20.0  # the log-probability of a token that is not among the top ones
+TOP = 50  # tokens of which it is told
+
+Probable = dict[str, float]  # the likeliest tokens at a place, with log-probabilities in nats
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text, and what else could have come: the likeliest tokens, by how many characters of the
+    text stand before them. Not all places need be known."""
+
+    text: str
+    places: Mapping[int, Probable]
 
 
 class Model:
@@ -28,6 +40,15 @@ class Model:
         self.temperature = temperature
         self.stream = stream
         self.cost = Cost()
+
+    async def write(self, request: Request) -> tuple[Written, Chunk]:
+        """What is written under the request's grammar, with the likeliest tokens at each place, and
+        the last chunk."""
+        request = replace(
+            request, max_tokens=self.max_tokens, top_logprobs=TOP, stream=True
+        )  # in pieces, or it would not be known which tokens are whose
+        text, end, places = await self._drain(request, None)
+        return Written(text, {at: _probable(top) for at, top in places.items()}), end
 
     async def generate(
         self, request: Request, on_text: OnText | None = None, *, stream: bool = False
@@ -49,15 +70,15 @@ class Model:
     async def first_token(self, prompt: Sequence[Message], opening: int = 0) -> dict[str, float]:
         """The likeliest tokens to come next, with their log-probabilities in nats. See `asking`.
         Raises EngineResponseError for an engine that does not tell them."""
-        request = asking(prompt, opening, max_tokens=1, top_logprobs=50)
-        text, _, top = await self._drain(request, None)
-        if text.strip() and not top:  # without, nothing could be told from anything
+        request = asking(prompt, opening, max_tokens=1, top_logprobs=TOP)
+        text, _, places = await self._drain(request, None)
+        if text.strip() and not places:  # without, nothing could be told from anything
             raise EngineResponseError(
                 f"{self.engine.name} was asked for log-probabilities of {self.engine.model}, and "
                 "answered without.",
                 hint="Turn them on at the server, or use Config(tool_format='native').",
             )
-        return {token.text: token.logprob for token in reversed(top)}
+        return _probable(places.get(0, ()))
 
     async def prepare(self, request: Request) -> None:
         """Computes what the request declares to be fixed, to be kept. Raises EngineError."""
@@ -72,21 +93,26 @@ class Model:
 
     async def _drain(
         self, request: Request, on_text: OnText | None
-    ) -> tuple[str, Chunk, Sequence[TokenLogprob]]:
+    ) -> tuple[str, Chunk, dict[int, Sequence[TokenLogprob]]]:
+        """The text, the last chunk, and the likeliest tokens where chunks begin in the text."""
         text, end = "", Chunk()
-        first: Sequence[TokenLogprob] = ()
+        places: dict[int, Sequence[TokenLogprob]] = {}
         async with aclosing(self.engine.generate(request)) as chunks:
             async for chunk in chunks:
+                if chunk.logprobs:
+                    places.setdefault(len(text), chunk.logprobs[0])
                 text += chunk.text
-                if chunk.logprobs and not first:
-                    first = chunk.logprobs[0]
                 if chunk.text and on_text is not None:
                     on_text(chunk.text)
                 end = chunk
         self.cost.usage += end.usage or Usage()
         self.cost.prefill += end.prefill_seconds
         self.cost.decode += end.decode_seconds
-        return text, end, first
+        return text, end, places
+
+
+def _probable(top: Sequence[TokenLogprob]) -> Probable:
+    return {token.text: token.logprob for token in reversed(top)}
 
 
 def asking(prompt: Sequence[Message], opening: int = 0, **options: Any) -> Request:

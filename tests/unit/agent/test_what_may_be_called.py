@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from odds import NO, YES, OddsEngine, tools_of
+from odds import NO, YES, OddsEngine, holds_to_a_tool, tools_of
 
 from edgewright import Agent, Config, ScriptedEngine, Tool, ToolCallFinished
 from edgewright.acting import Profile
@@ -26,9 +26,9 @@ class Held(OddsEngine):
     grammar lets it."""
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        if request.grammar:
+        if request.grammar and holds_to_a_tool(request):
             told = any(ORDERS in message.content for message in request.messages)
-            name = re.search(r'^start: "([^"(]+)\(', request.grammar, re.MULTILINE)
+            name = re.search(r'^call0: "([^"(]+)\(', request.grammar, re.MULTILINE)
             argument = re.search(r'"([^"]+)="', request.grammar)
             assert name and argument
             value = "delete_all" if told else "todo"
@@ -67,7 +67,7 @@ def may_be_called(request: Request) -> set[str]:
     if request.schema is not None:
         names |= {*re.findall(r'"tool": \{"const": "([^"]+)"', json.dumps(request.schema))}
     if request.grammar is not None:
-        names |= {*re.findall(r'^start: "([^("]+)\(', request.grammar, re.MULTILINE)}
+        names |= {*re.findall(r'^call\d+: "([^("]+)\(', request.grammar, re.MULTILINE)}
     assert "delete_all" not in f"{request.schema}{request.grammar}{request.tools}"
     return names
 
@@ -153,5 +153,6 @@ def test_of_many_tools_only_those_of_the_agent_are_ever_retrieved() -> None:
     agent.run("Read the note todo, then delete all.")
     mine = {tool.name for tool in agent.tools}
     assert set.union(*map(scored, engine.requests)) <= mine
-    assert set.union(*map(may_be_called, engine.requests)) == {"read_note"}
+    assert set.union(*map(may_be_called, engine.requests)) <= mine
+    assert set.union(*map(may_be_called, engine.held)) == {"read_note"}
     assert not deleted

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odds import NO, YES, OddsEngine
+from odds import NO, YES, OddsEngine, holds_to_a_tool
 from shop import TICKET
 
 from edgewright import Agent, Config, ScriptedEngine
@@ -94,7 +94,7 @@ class Decides(OddsEngine):
         made = last.content.count("\n") if last.role == "assistant" else 0
         self.odds = {name: self.sure for name, _ in calls[:1]}
         self.more = {name: YES for name, _ in calls[made : made + 1]}
-        if request.grammar:
+        if holds_to_a_tool(request):
             name, given = calls[made]
             self.script.append(f"{python_calls.line(name, given)}\n")
         elif not request.top_logprobs:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...domain.engine import Request
-from ...domain.errors import EngineResponseError
+from ...domain.errors import EngineError, EngineResponseError
 from ...domain.message import Message, ToolCall
 from ...domain.tool import ToolSpec
-from ..model import ABSENT, Model, asking
+from ..model import ABSENT, Model, Probable, asking
 from . import python_calls
 from .as_said import as_said
 from .decision import DONE, NONE, decision_opening, decision_prompt
@@ -38,6 +38,9 @@ class Proposer:
         self._stop = stop
         self._prompt = decision_prompt(tools, said, instructions=instructions, style=style)
         self._opening = len(decision_opening(tools, instructions=instructions, style=style))
+        # By what was answered before: the likeliest tokens, and what the model wrote.
+        self._tops: dict[str, Probable] = {}
+        self._lines: dict[str, str] = {}
 
     async def odds(self, made: Sequence[ToolCall] = ()) -> dict[str, float]:
         """For each tool, by name, the log-odds in nats that a call of it comes next rather than
@@ -45,6 +48,8 @@ class Proposer:
         before = python_calls.written(made)
         stop = DONE if made else NONE
         names = {f"{tool.name}(": tool.name for tool in self._tools}
+        if before not in self._tops:
+            await self._try_to_write(before, stop)
         found: dict[str, float] = {}
         await self._spread(before, "", [*names, stop], 1.0, found)
         against = math.log(found[stop]) if stop in found else ABSENT
@@ -59,7 +64,7 @@ class Proposer:
         """Adds to `found` the probability of each word that may come next, all of which begin with
         `begun`, which is as probable as `share`. Words that begin with the same token are told
         apart by the tokens after it; one that ends there has what those leave."""
-        top = await self._model.first_token(self._after(before + begun), self._opening)
+        top = await self._top(before + begun)
         begins = {
             token: alike
             for token in top
@@ -82,23 +87,50 @@ class Proposer:
     async def arguments(self, tool: ToolSpec, made: Sequence[ToolCall] = ()) -> dict[str, Any]:
         """The arguments of the next call of the tool, as the model writes them. Raises EngineError;
         a call that is cut off gives those that were whole."""
-        said = as_said(tool)
-        request = asking(
-            self._after(python_calls.written(made)),
-            self._opening,
-            grammar=python_calls.grammar(said),
-            stop=self._stop,
-        )
-        text, end = await self._model.generate(request)
-        if end.finish == "length":
-            return python_calls.begun(text, said)
+        said, before = as_said(tool), python_calls.written(made)
+        line, whole, _ = self._lines.get(before, "").partition("\n")
+        if not (whole and line.startswith(f"{tool.name}(")):
+            cut = await self._write(before, [tool])
+            line, whole, _ = self._lines[before].partition("\n")
+            if cut and not whole:
+                return python_calls.begun(line, said)
         try:
-            return python_calls.read(text, said)
+            return python_calls.read(line, said)
         except ValueError as error:
             raise EngineResponseError(
                 f"{self._model.engine.name} did not hold the model to a call: {error}",
                 hint="The tool's schema may be more than the engine can enforce: simplify it.",
             ) from None
+
+    async def _top(self, answered: str) -> Probable:
+        """The likeliest tokens behind what was answered so far."""
+        if answered not in self._tops:
+            top = await self._model.first_token(self._after(answered), self._opening)
+            self._tops[answered] = top
+        return self._tops[answered]
+
+    async def _try_to_write(self, before: str, otherwise: str) -> None:
+        """Has the model write whatever call it would make. One that the engine cannot hold it to
+        is no matter unless that tool is called."""
+        try:
+            await self._write(before, self._tools, otherwise)
+        except EngineError as error:
+            if error.code != EngineError.code:  # the engine is not there, or such
+                raise
+
+    async def _write(self, before: str, tools: Sequence[ToolSpec], otherwise: str = "") -> bool:
+        """Has the model go on behind `before`: with a call of one of the tools and how the line
+        after it begins, or with `otherwise`. What it writes is kept, with what else was likely: so
+        a decision takes one generation where the model writes what is decided on. Returns whether
+        it was cut off."""
+        behind = [DONE, *(f"{tool.name}(" for tool in self._tools)]
+        grammar = python_calls.grammar(*map(as_said, tools), otherwise=otherwise, behind=behind)
+        request = asking(self._after(before), self._opening, grammar=grammar, stop=self._stop)
+        written, end = await self._model.write(request)
+        self._lines[before] = written.text
+        for at, top in written.places.items():
+            self._tops.setdefault(before + written.text[:at], top)
+        return end.finish == "length"
 
     def opening(self) -> Request:
         """A request that holds what the prompt begins with. It is held to a grammar for what an

@@ -14,7 +14,7 @@ from edgewright.acting.model import ABSENT, Model
 from edgewright.acting.propose import python_calls
 from edgewright.acting.propose.proposer import Proposer
 from edgewright.domain.engine import Chunk, Request, TokenLogprob
-from edgewright.domain.errors import EngineResponseError
+from edgewright.domain.errors import EngineError, EngineResponseError, EngineUnavailableError
 from edgewright.domain.message import Message, ToolCall
 from edgewright.domain.tool import ToolSpec
 from edgewright.engines.scripted import ScriptedEngine
@@ -44,7 +44,6 @@ async def test_each_tool_has_its_odds_against_none() -> None:
     engine = OddsEngine({"order": 3.0, "ticket": -2.0})
     assert await proposer(engine).odds() == pytest.approx({"order": 3.0, "ticket": -2.0})
     (request,) = engine.requests
-    assert request.max_tokens == 1
     assert (shown(request), tools_of(request)) == (SAID, ["order", "ticket"])
 
 
@@ -121,7 +120,8 @@ async def test_arguments_are_held_to_the_tools_grammar() -> None:
     engine = OddsEngine(script=['order(id="7", deep=true)\n'])
     assert await proposer(engine).arguments(ORDER) == {"id": "7", "deep": True}
     (request,) = engine.requests
-    assert request.grammar == python_calls.grammar(ORDER)
+    behind = ["done", "order(", "ticket("]
+    assert request.grammar == python_calls.grammar(ORDER, behind=behind)
     assert request.temperature == 0.0
     assert request.messages[-1].role == "user"
 
@@ -159,6 +159,82 @@ async def test_a_call_that_is_cut_off_gives_its_whole_arguments() -> None:
 async def test_an_engine_that_ignores_the_grammar_is_an_error(text: str) -> None:
     with pytest.raises(EngineResponseError, match="scripted"):
         await proposer(OddsEngine(script=[text])).arguments(ORDER)
+
+
+# What the model writes by itself
+
+
+class Writes(ScriptedEngine):
+    """Writes the next text, a character a token, under a grammar; each could as well have been one
+    of `others`, which are twice as likely. Without a grammar it tells as much of the next token."""
+
+    capabilities = OddsEngine.capabilities
+
+    def __init__(self, *texts: str, others: str = "") -> None:
+        super().__init__()
+        self.texts = [*texts]
+        self.others = others
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        self.requests.append(request)
+        text = self.texts.pop(0)
+        for sign in text[: request.max_tokens]:
+            top = [TokenLogprob(other, math.log(2 / 3)) for other in self.others]
+            yield Chunk(sign, logprobs=[[*top, TokenLogprob(sign, math.log(1 / 3))]])
+        yield Chunk(finish="stop" if len(text) <= request.max_tokens else "length")
+
+
+async def test_a_call_that_the_model_writes_by_itself_takes_one_generation() -> None:
+    engine = Writes('order(id="7")\nd')
+    asked = proposer(engine)
+    assert (await asked.odds())["order"] > 15
+    assert await asked.arguments(ORDER) == {"id": "7"}
+    assert (await asked.odds([SEVEN]))["order"] == ABSENT
+    (request,) = engine.requests
+    assert request.stream
+    assert request.grammar == python_calls.grammar(
+        ORDER, TICKET, otherwise="none", behind=["done", "order(", "ticket("]
+    )
+
+
+async def test_a_call_that_the_model_would_not_write_is_asked_for() -> None:
+    engine = Writes("n", 'order(id="7")\nd')
+    asked = proposer(engine)
+    assert (await asked.odds())["order"] == ABSENT
+    assert await asked.arguments(ORDER) == {"id": "7"}
+    await asked.odds([SEVEN])
+    assert len(engine.requests) == 2
+
+
+async def test_a_call_that_is_made_otherwise_than_it_was_written_is_gone_on_from() -> None:
+    engine = Writes('order(id="seven")\nd', "d")
+    asked = proposer(engine)
+    await asked.odds()
+    assert await asked.arguments(ORDER) == {"id": "seven"}
+    await asked.odds([SEVEN])
+    assert engine.requests[1].messages[-1] == Message("assistant", 'order(id="7")\n')
+
+
+async def test_a_call_that_the_model_did_not_end_is_asked_for_again() -> None:
+    engine = Writes('order(id="7', 'order(id="7")\nd')
+    asked = proposer(engine)
+    await asked.odds()
+    assert await asked.arguments(ORDER) == {"id": "7"}
+
+
+async def test_a_tool_that_cannot_be_held_to_hinders_no_other_one() -> None:
+    class Refuses(OddsEngine):
+        async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+            if request.grammar:
+                raise error
+            async for chunk in super().generate(request):
+                yield chunk
+
+    error = EngineError("That is no grammar.")
+    assert (await proposer(Refuses({"order": 3.0})).odds())["order"] == pytest.approx(3.0)
+    error = EngineUnavailableError("It is gone.")
+    with pytest.raises(EngineUnavailableError):
+        await proposer(Refuses()).odds()
 
 
 async def test_an_engine_that_tells_no_odds_is_an_error() -> None:
