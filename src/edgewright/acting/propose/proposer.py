@@ -16,6 +16,7 @@ from .as_said import as_said
 from .decision import DONE, NONE, decision_opening, decision_prompt
 from .describe import Style
 
+_LEAST = -8.0  # below any bar, whatever speaks for the tool beside
 _NEGLIGIBLE = 5.0  # nats below its likeliest token, at which another one begins a word
 
 
@@ -42,16 +43,21 @@ class Proposer:
         self._tops: dict[str, Probable] = {}
         self._lines: dict[str, str] = {}
 
-    async def odds(self, made: Sequence[ToolCall] = ()) -> dict[str, float]:
+    async def odds(
+        self, made: Sequence[ToolCall] = (), *, least: float = _LEAST
+    ) -> dict[str, float]:
         """For each tool, by name, the log-odds in nats that a call of it comes next rather than
-        none, or than no other one after those made. ABSENT where it is not to be expected."""
+        none, or than no other one after those made. ABSENT where it is not to be expected; tools
+        with `least` or lower odds need not be told apart, and have too much."""
         before = python_calls.written(made)
         stop = DONE if made else NONE
         names = {f"{tool.name}(": tool.name for tool in self._tools}
         if before not in self._tops:
             await self._try_to_write(before, stop)
+        top = await self._top(before)
+        stops = max((top[token] for token in top if _begins(stop, token)), default=ABSENT)
         found: dict[str, float] = {}
-        await self._spread(before, "", [*names, stop], 1.0, found)
+        await self._spread(before, "", [*names, stop], 1.0, math.exp(stops + least), found)
         against = math.log(found[stop]) if stop in found else ABSENT
         return {
             name: math.log(found[word]) - against if word in found else ABSENT
@@ -59,11 +65,18 @@ class Proposer:
         }
 
     async def _spread(
-        self, before: str, begun: str, words: Sequence[str], share: float, found: dict[str, float]
+        self,
+        before: str,
+        begun: str,
+        words: Sequence[str],
+        share: float,
+        least: float,
+        found: dict[str, float],
     ) -> None:
         """Adds to `found` the probability of each word that may come next, all of which begin with
         `begun`, which is as probable as `share`. Words that begin with the same token are told
-        apart by the tokens after it; one that ends there has what those leave."""
+        apart by the tokens after it, unless they are as improbable as `least`; one that ends there
+        has what those leave."""
         top = await self._top(before + begun)
         begins = {
             token: alike
@@ -74,12 +87,15 @@ class Proposer:
             word: max((top[token] for token in begins if word in begins[token]), default=ABSENT)
             for word in words
         }
-        for token, alike in begins.items():
+        for token, alike in sorted(begins.items(), key=lambda one: -top[one[0]]):
             chance = share * math.exp(top[token])
-            if len(alike) == 1:
-                found[alike[0]] = found.get(alike[0], 0.0) + chance
+            if len(alike) == 1 or (chance <= least and not {NONE, DONE} & {*alike}):
+                for word in alike:
+                    found[word] = found.get(word, 0.0) + chance
             elif any(top[token] > likeliest[word] - _NEGLIGIBLE for word in alike):
-                await self._spread(before, begun + token, alike, chance, found)
+                if found.keys() <= {NONE, DONE}:
+                    await self._write_one_of(before, alike)
+                await self._spread(before, begun + token, alike, chance, least, found)
         if begun in words:
             left = 1 - sum(math.exp(top[token]) for token in begins)
             found[begun] = found.get(begun, 0.0) + share * max(left, math.exp(ABSENT))
@@ -101,6 +117,13 @@ class Proposer:
                 f"{self._model.engine.name} did not hold the model to a call: {error}",
                 hint="The tool's schema may be more than the engine can enforce: simplify it.",
             ) from None
+
+    async def _write_one_of(self, before: str, words: Sequence[str]) -> None:
+        """Has the likeliest call written, unless the model has written one by itself: it is one of
+        those that begin alike, and what is to tell them apart comes with it."""
+        tools = [tool for tool in self._tools if f"{tool.name}(" in words]
+        if len(tools) == len(words) and "\n" not in self._lines.get(before, "\n"):
+            await self._write(before, tools)
 
     async def _top(self, answered: str) -> Probable:
         """The likeliest tokens behind what was answered so far."""

@@ -222,6 +222,23 @@ async def test_a_call_that_the_model_did_not_end_is_asked_for_again() -> None:
     assert await asked.arguments(ORDER) == {"id": "7"}
 
 
+async def test_the_likeliest_of_calls_that_begin_alike_is_told_apart_by_writing_it() -> None:
+    engine = Writes("n", 'book(text="x")\nd', others="b")
+    asked = proposer(engine, named("book", "bus"))
+    odds = await asked.odds()
+    assert odds["book"] == pytest.approx(math.log(2 / 3)) and odds["bus"] == ABSENT
+    assert await asked.arguments(named("book")[0]) == {"text": "x"}
+    _, second = engine.requests
+    assert "start: (call0 | call1)" in str(second.grammar)
+
+
+async def test_what_is_too_improbable_to_be_called_is_not_told_apart() -> None:
+    engine = OddsEngine({"order": -9.0, "organ": -9.0}, piece=1)
+    odds = await proposer(engine, named("order", "organ")).odds()
+    assert odds["order"] == odds["organ"] == pytest.approx(math.log(2) - 9.0)
+    assert len(engine.requests) == 1
+
+
 async def test_a_tool_that_cannot_be_held_to_hinders_no_other_one() -> None:
     class Refuses(OddsEngine):
         async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
