@@ -41,6 +41,11 @@ Measured side by side in one run: trust the ratios, not the milliseconds. `make 
 <!-- bench:acting -->
 <!-- /bench:acting -->
 
+What a decision costs:
+
+<!-- bench:decision -->
+<!-- /bench:decision -->
+
 ## Many tools
 
 <!-- bench:retrieval -->
