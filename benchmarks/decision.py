@@ -84,8 +84,8 @@ def main() -> None:
     text = table(head, lines)
     text += (
         "\n\nCold: the first of a process with nothing kept. Warm: others of the same kind, "
-        f"medians of {asked.rounds}; computed: prompt tokens that were not reused. The greeting is of five "
-        f"sentences. {MODEL}.\n\n{stamp(where, 'python -m benchmarks.decision')}"
+        f"medians of {asked.rounds}; computed: prompt tokens that were not reused. The greeting is "
+        f"of five sentences. {MODEL}.\n\n{stamp(where, 'python -m benchmarks.decision')}"
     )
     print(text)
     write_block("decision", text, DOCS)
