@@ -241,7 +241,7 @@ def test_the_disk_is_full(cli: CommandLine) -> None:
         terminal.type("One.\n")
         terminal.until("Before.")
         terminal.until("you ›")
-        terminal.type("Two.\n")
+        terminal.type("Store filler.\n")
         told = terminal.until("you ›")
         assert "[storage_failed]" in told.replace("\x1b[2m", "").replace("\x1b[0m", "")
         assert "disk under" in told and "is full" in told
@@ -258,7 +258,7 @@ def test_the_disk_is_full(cli: CommandLine) -> None:
         assert first == ("done", [("user", "One."), ("assistant", "Before.")])
         assert full[0] in ("failed", "interrupted")
         # The call was written down before it was made; its result is not, not even in part.
-        assert full[1] == [("user", "Two."), ("assistant", "")]
+        assert full[1] == [("user", "Store filler."), ("assistant", "")]
         assert third == ("done", [("user", "Three."), ("assistant", "Stored.")])
 
 

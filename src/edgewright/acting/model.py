@@ -97,13 +97,20 @@ class Model:
         """The text, the last chunk, and the likeliest tokens where chunks begin in the text."""
         text, end = "", Chunk()
         places: dict[int, Sequence[TokenLogprob]] = {}
+        pieces = 0
         async with aclosing(self.engine.generate(request)) as chunks:
             async for chunk in chunks:
                 if chunk.logprobs:
                     places.setdefault(len(text), chunk.logprobs[0])
                 text += chunk.text
+                pieces += bool(chunk.text)
                 if chunk.text and on_text is not None:
-                    on_text(chunk.text)
+                    try:
+                        on_text(chunk.text)
+                    except Exception:  # it has heard enough: what that took is counted here
+                        read = await self.engine.count_tokens(request.messages)
+                        self.cost.usage += Usage(read, pieces)
+                        raise
                 end = chunk
         self.cost.usage += end.usage or Usage()
         self.cost.prefill += end.prefill_seconds

@@ -31,18 +31,21 @@ class Profile(BaseModel):
     most_tools: int = Field(default=8, ge=1, description="Tools shown; of more, the likeliest.")
 
     read: float = Field(
-        default=-0.6, description="The bar for a call that only looks something up."
+        default=-1.1, description="The bar for a call that only looks something up."
     )
     change: float = Field(default=0.8, description="The bar for a call that changes something.")
     near: float = Field(default=2.0, description="How far below its bar a look-up may stand in.")
     scored: float = Field(default=0.2, description="What a nat of score adds to how clear it is.")
     clear: float = Field(default=0.1, description="The bar for a change without asking first.")
     mention: float = Field(default=-0.35, description="Below it a change is only spoken of.")
+    asked: float = Field(
+        default=0.7, description="The bar for a change that is asked for, but scores too little."
+    )
     next: float = Field(default=0.3, description="The bar for a look-up after results.")
     then: float = Field(default=-1.0, description="The bar for a change after results.")
     more: float = Field(default=0.0, description="The bar for one call more in the same step.")
     other: float = Field(default=1.0, description="The same, for a call of another tool.")
-    reads: float = Field(default=1.0, description="What a tool gains that only looks something up.")
+    reads: float = Field(default=0.5, description="What a tool gains that only looks something up.")
     job: float = Field(default=1.3, description="What all gain in an agent that has a job.")
     dialogue: float = Field(default=2.2, description="What all gain after the first exchange.")
     found: float = Field(

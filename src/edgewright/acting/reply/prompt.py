@@ -15,7 +15,7 @@ from ..dialogue.conversation import Conversation
 from ..language import Language
 from .plain_result import Shown, failure, named, parsed
 
-# Of six wordings tried with the default model on 22 results, this one with examples in the user's
+# Of four wordings tried with the default model on 22 results, this one with examples in the user's
 # language told most: 21, none of them as a result of a call; the next best 19, six of them so.
 _TASK = (
     "Tell the person what came of their request, in their language: only what is given, briefly."

@@ -49,6 +49,8 @@ class Scored:
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
         if view.talk.made and all(tool.required for tool in view.tools):
             likely = ranked  # what the turn owes before it ends
+        if not likely and await self._is_asked(ranked[0], scores, view):
+            likely = ranked[:1]
         if not likely:
             return Proposal()
         lookups = [
@@ -66,6 +68,8 @@ class Scored:
         first = prerequisite(likely[0], view)
         sure = not first.read_only and clear >= self._profile.clear
         tool, draft = await self._written(proposer, first, lookups, view, sure=sure)
+        if tool.read_only and draft.missing and not view.talk.pending:
+            tool, draft, clear = await self._instead(proposer, likely, scores, view, (tool, draft))
         if not tool.read_only and clear < self._profile.clear:
             return Proposal(((tool, replace(draft, unclear=True)),))
         if draft.missing or draft.refused:
@@ -150,6 +154,39 @@ class Scored:
                 return other, second
         return best, draft
 
+    async def _is_asked(self, tool: ToolSpec, scores: Mapping[str, float], view: View) -> bool:
+        """Whether a change that scores a little too low is asked for so clearly that it is meant
+        all the same. Tools of beginners have no hints and look like changes."""
+        profile, talk = self._profile, view.talk
+        if tool.read_only or talk.made or talk.asked or talk.pending:
+            return False
+        if not has_job(view.every, talk.notes(self._instructions)[0]):
+            return False
+        if scores[tool.name] < profile.change - profile.near:
+            return False
+        return await self._clear(tool, scores, view) >= profile.asked
+
+    async def _instead(
+        self,
+        proposer: Proposer,
+        likely: Sequence[ToolSpec],
+        scores: Mapping[str, float],
+        view: View,
+        found: tuple[ToolSpec, Draft],
+    ) -> tuple[ToolSpec, Draft, float]:
+        """In place of a look-up that lacks something, the likeliest change that is clearly asked
+        for and has all it takes; with how clear that is."""
+        for tool in likely:
+            if tool.read_only or prerequisite(tool, view) is not tool:
+                continue
+            clear = await self._clear(tool, scores, view)
+            if clear >= self._profile.clear:
+                draft = view.draft(tool, await proposer.arguments(tool))
+                if not (draft.missing or draft.refused):
+                    return tool, draft, clear
+            break
+        return *found, inf
+
     async def _clear(self, tool: ToolSpec, scores: Mapping[str, float], view: View) -> float:
         """How clear it is that the user asks for a change, now. An answer to our question is, and
         a look-up needs no more than its score."""
@@ -169,9 +206,9 @@ class Scored:
         found = [(tool, draft)]
         while len(found) < MOST_CALLS:
             made = [ToolCall("", tool.name, draft.arguments) for tool, draft in found]
-            odds = await proposer.odds(made)
-            name = max(odds, key=odds.__getitem__)
             profile = self._profile
+            odds = await proposer.odds(made, least=min(profile.more, profile.other))
+            name = max(odds, key=odds.__getitem__)
             if odds[name] < (profile.more if name == found[-1][0].name else profile.other):
                 break
             tool = next(tool for tool in view.tools if tool.name == name)
