@@ -130,7 +130,7 @@ def test_a_catalog_that_does_not_hold_is_said_wherever_models_are_named(cli: Com
 
 def test_pull_of_what_is_here_needs_no_network_and_no_time(shared_cli: CommandLine) -> None:
     pulled = shared_cli.by(*without_network())(
-        "models", "pull", "smollm2-135m", "qwen2.5-coder-0.5b", "--json"
+        "models", "pull", "smollm2-135m", "qwen2.5-coder-0.5b", "--no-prepare", "--json"
     ).well()
 
     assert [(p["alias"], p["already_here"]) for p in pulled.events] == [
@@ -140,6 +140,14 @@ def test_pull_of_what_is_here_needs_no_network_and_no_time(shared_cli: CommandLi
     assert all(Path(p["path"]).is_file() for p in pulled.events)
     assert pulled.seconds < 5
     assert "already here" in shared_cli("models", "pull", "smollm2-135m").well().out
+
+
+def test_pull_computes_once_what_all_prompts_begin_with(shared_cli: CommandLine) -> None:
+    for _ in range(2):
+        pulled = shared_cli.by(*without_network())("models", "pull", "qwen2.5-coder-0.5b").well()
+        assert "computing" in pulled.err
+    assert [*(shared_cli.home / "warm").glob("*.kv")]
+    assert pulled.seconds < 10  # the second time it is there
 
 
 def test_pull_without_a_network_says_so_and_leaves_no_model(cli: CommandLine) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from edgewright.acting.propose import python_calls
 from edgewright.domain.engine import Request
 from edgewright.domain.errors import EngineError
+from edgewright.domain.tool import ToolSpec
 from edgewright.engines.llama_cpp import compiling
 from edgewright.engines.llama_cpp.compiling import refuse_uncompilable, why_not
 
@@ -69,6 +71,16 @@ async def test_a_grammar_in_lark_is_looked_at_and_one_in_gbnf_is_not() -> None:
 
 def test_special_tokens_are_the_models_matter() -> None:
     assert why_not('%llguidance {}\nstart: "a" <|im_end|>') == ""
+
+
+def test_a_call_of_any_of_many_tools_or_none_compiles() -> None:
+    fields = {"day": {"type": "string"}, "none": {"type": "integer"}}
+    tools = [
+        ToolSpec(f"none_{n}", "", {"type": "object", "properties": fields, "required": needed})
+        for n, needed in enumerate([[], ["day"], ["none"], ["day", "none"]])
+    ]
+    behind = ["done", *(f"{tool.name}(" for tool in tools)]
+    assert why_not(python_calls.grammar(*tools, otherwise="none", behind=behind)) == ""
 
 
 async def test_a_build_that_hides_its_functions_is_said_once_and_lets_all_through(
