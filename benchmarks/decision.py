@@ -65,8 +65,13 @@ def main() -> None:
     parser.add_argument("--before", metavar="CHECKOUT", type=Path, help="of an older edgewright")
     asked = parser.parse_args()
     where, lines = machine(), list[list[str]]()
-    pythons = {"llama_cpp": sys.executable}
+    pythons, command = {"llama_cpp": sys.executable}, ["python -m benchmarks.decision"]
+    if asked.before:
+        git = ["git", "-C", str(asked.before), "describe", "--always"]
+        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+        command.append(f"--before CHECKOUT-OF-{commit}")
     if asked.openvino:
+        command.append("--openvino PYTHON")
         pythons["openvino"] = asked.openvino
     for engine, python in pythons.items():
         for tools in SIZES:
@@ -80,12 +85,18 @@ def main() -> None:
     done()
     head = ["a decision", "generations", "prompt tokens", "computed", "decoded", "s"]
     if asked.before:
-        head += ["generations before", "prompt tokens before", "s before", "÷", "÷"]
+        head += [
+            "generations before",
+            "prompt tokens before",
+            "s before",
+            "generations ÷",
+            "tokens ÷",
+        ]
     text = table(head, lines)
     text += (
         "\n\nCold: the first of a process with nothing kept. Warm: others of the same kind, "
         f"medians of {asked.rounds}; computed: prompt tokens that were not reused. The greeting is "
-        f"of five sentences. {MODEL}.\n\n{stamp(where, 'python -m benchmarks.decision')}"
+        f"of five sentences. {MODEL}.\n\n{stamp(where, ' '.join(command))}"
     )
     print(text)
     write_block("decision", text, DOCS)

@@ -158,7 +158,7 @@ class Proposer:
     def opening(self) -> Request:
         """A request that holds what the prompt begins with. It is held to a grammar for what an
         engine makes when it is given the first one."""
-        grammar = python_calls.grammar(self._tools[0]) if self._tools else None
+        grammar = python_calls.grammar(otherwise=NONE)
         return asking(self._prompt, self._opening, grammar=grammar)
 
     async def tokens(self) -> int:

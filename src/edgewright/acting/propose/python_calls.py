@@ -38,8 +38,8 @@ def grammar(*tools: ToolSpec, otherwise: str = "", behind: Sequence[str] = ()) -
     line = f"({' | '.join(f'call{n}' for n in range(len(tools)))})"
     if behind:
         line += f" ({' | '.join(map(_quoted, behind))})"
-    rules = ["%llguidance {}"]
-    rules.append(f"start: {_quoted(otherwise)} | {line}" if otherwise else f"start: {line}")
+    starts = [_quoted(otherwise)] * bool(otherwise) + [line] * bool(tools)
+    rules = ["%llguidance {}", f"start: {' | '.join(starts)}"]
     for n, tool in enumerate(tools):
         rules += _call_rules(tool, f"call{n}")
     return "\n".join(rules)
