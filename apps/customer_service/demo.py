@@ -5,6 +5,7 @@ Exit status 1 if a required call was not made, a wrong one was, or the ticket is
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -38,7 +39,15 @@ def fault(request: str, tool: str, end: TurnFinished | None) -> str:
         return f"{request!r} should call {tool or 'nothing'}, called {called}"
     if tool == "lookup_order_status" and end and end.calls[0].arguments["order_id"] != "12345":
         return f"{request!r} was looked up as {end.calls[0].arguments}"
+    if tool == "open_ticket" and end:
+        problem = end.calls[0].arguments["problem"]
+        if not {*_words(problem)} <= {*_words(request)} or "broken" not in problem:
+            return f"{request!r} was put down as {problem!r}"
     return ""
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def answered(agent: Agent, request: str, console: Console) -> TurnFinished | None:

@@ -31,8 +31,6 @@ from .preload import Preload, turn_begins
 from .shared import can_act, default_sessions, models, profile_for
 from .sources import Given, Named, Source, in_memory, let_go, source_for
 
-TOOLS_ADDED_S = 0.2  # after an agent is made, its tools are
-
 _lock = threading.Lock()
 _open: weakref.WeakSet[Agent] = weakref.WeakSet()  # agents that are not closed
 
@@ -96,8 +94,7 @@ class Agent(BaseAgent):
             approval=approval,
         )
         self._may_warn = profile is None
-        self._began = False  # whether there was a turn
-        self._preload = None
+        self._preload: Preload | None = None
         if config.preload and isinstance(self._source, Named):
             self._preload = Preload(self._lease_early, self._warm)
         with _lock:
@@ -133,7 +130,6 @@ class Agent(BaseAgent):
     @contextlib.asynccontextmanager
     async def _supply_for(self, text: str, emit: Emit) -> AsyncIterator[Supply]:
         turn_begins()
-        self._began = True
         if self._preload is not None:
             for event in await self._preload.loaded():
                 emit(event)
@@ -158,11 +154,9 @@ class Agent(BaseAgent):
                 yield engine
 
     async def _warm(self, engine: Engine) -> None:
-        await anyio.sleep(TOOLS_ADDED_S)
+        assert self._preload is not None
         if specs := self.tools.specs:
-            actor = self._actor(engine, stream=False)
-            # A turn computes what it needs by itself, and quicker alone.
-            await actor.warm(specs, wanted=lambda: not self._began)
+            await self._actor(engine, stream=False).warm(specs, wanted=self._preload.wanted)
 
 
 def _warn_if_it_cannot_act(model: str) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractAsyncContextManager
 
+import anyio
+
 from ..agent import portal
 from ..agent.turn import Emit
 from ..domain.engine import Engine
@@ -20,6 +22,7 @@ from ..domain.event import Event
 from .shared import models
 
 LOAD_PATIENCE_S = 30.0  # that a fork waits for a model that is being loaded
+TOOLS_ADDED_S = 0.2  # after an agent is made, its tools are
 
 Lease = Callable[[Emit], AbstractAsyncContextManager[Engine]]
 Warm = Callable[[Engine], Awaitable[None]]
@@ -33,12 +36,14 @@ class Preload:
     """A model that is loaded, and then warmed, beside whatever else the process does.
 
     `lease` gives the engine and tells its events to the function that it is given. What fails here
-    fails again in the first turn, which says so.
+    fails again in the first turn, which says so. A turn computes what it needs by itself, and
+    quicker alone: when the first begins, what is not warm yet is left.
     """
 
     def __init__(self, lease: Lease, warm: Warm) -> None:
         self._events: list[Event] = []
         self._loaded: Future[None] = Future()
+        self._in_use: Future[None] = Future()
         self._work: portal.Background[None] | None = None
         try:
             self._work = portal.Background(self._run, lease, warm)
@@ -47,10 +52,15 @@ class Preload:
         _preloads.add(self)
 
     async def loaded(self) -> list[Event]:
-        """The events of loading, once it has ended, well or badly; told once."""
+        """The events of loading, once it has ended, well or badly; told once. For a turn."""
+        _done(self._in_use)
         await asyncio.shield(asyncio.wrap_future(self._loaded))
         events, self._events = self._events, []
         return events
+
+    def wanted(self) -> bool:
+        """Whether no turn has begun yet."""
+        return not self._in_use.done()
 
     def stop(self) -> None:
         """Gives up, and waits until it has. Safe to call twice."""
@@ -62,15 +72,22 @@ class Preload:
         try:
             async with lease(self._events.append) as engine:
                 self._end_loading()
-                await warm(engine)
+                with anyio.move_on_after(TOOLS_ADDED_S):
+                    await asyncio.shield(asyncio.wrap_future(self._in_use))
+                if self.wanted():
+                    await warm(engine)
         except Exception as error:  # foreign engines fail in any way
             _log.info("not ready ahead of time: %s", error)
         finally:
             self._end_loading()
 
     def _end_loading(self) -> None:
-        with contextlib.suppress(InvalidStateError):
-            self._loaded.set_result(None)
+        _done(self._loaded)
+
+
+def _done(future: Future[None]) -> None:
+    with contextlib.suppress(InvalidStateError):
+        future.set_result(None)
 
 
 def turn_begins() -> None:

@@ -62,7 +62,15 @@ async def test_a_turn_waits_for_loading_and_tells_of_it_once() -> None:
         loading.let.set()
     assert told == [[TOLD]]
     assert await preload.loaded() == []
+    assert not loading.warmed.is_set(), "a turn computes what it needs by itself"
+
+
+def test_what_no_turn_needs_yet_is_warmed() -> None:
+    loading = Loading()
+    loading.let.set()
+    preload = Preload(loading.lease, loading.warm)
     assert loading.warmed.wait(5)
+    assert preload.wanted()
 
 
 @pytest.mark.anyio

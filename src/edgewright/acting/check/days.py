@@ -11,6 +11,7 @@ from .draft import Draft
 from .evidence import Evidence
 from .parameter import Parameter
 from .support import support_of_day
+from .words import folded
 
 _CLOCK = re.compile(r"\bHH:MM(:SS)?\b|\b24[- ]?h", re.IGNORECASE)  # in a description
 _DAY_FORM = re.compile(r"[YyMmDd]{2,4}[-/.]")
@@ -86,9 +87,12 @@ def _written(text: str, form: str, evidence: Evidence) -> str | None:
 
 
 def _whole_day(value: str, evidence: Evidence) -> str:
-    """The words for a day of which the value is only a part: "Thursday" of "Thursday next week"."""
+    """The words for a day of which the value, a day itself, is only a part: "Thursday" of
+    "Thursday next week"."""
+    if evidence.now is None or not dates.days_in(value, evidence.now.date()):
+        return ""
     for said in evidence.user:
-        longer = {form for form in said.days if value.casefold() in form.casefold()}
+        longer = {form for form in said.days if f" {folded(value)} " in f" {folded(form)} "}
         if longer:
             form = longer.pop()
             return form if not longer and len(form) > len(value) else ""

@@ -25,7 +25,7 @@ from .words import content_words, folded
 ERROR: Final = "Error:"  # what a result begins with that is none
 _MAX_REPLY = 200  # characters of a message that takes up an offer
 _MAX_BRIEF = 5  # words of a brief answer
-_RANK: dict[Support, int] = {"": 0, "near": 1, "follows": 2, "stated": 3}
+_RANK: dict[Support, int] = {"": 0, "near": 1, "follows": 2, "retold": 3, "stated": 4}
 # A number is worked out from a said one and a result's where the user asks for more or less.
 _CHANGES = frozenset(
     {
@@ -40,10 +40,12 @@ _MAX_NUMBERS = 8  # of a result, with which a said number is added up
 
 @dataclass(frozen=True)
 class Found:
-    """A value's source, and how well it supports the value."""
+    """A value's source, and how well it supports the value; with what was said, where somebody
+    did."""
 
     source: Source
     support: Support
+    said: Utterance | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Evidence:
                 continue
             if _RANK[level] > _RANK[best.support if best else ""]:
                 form = value if isinstance(value, str) else said.text
-                best = Found(said.source(form if level == "stated" else ""), level)
+                best = Found(said.source(form if level == "stated" else ""), level, said)
             if level == "stated":
                 break
         if best and best.support != "near":

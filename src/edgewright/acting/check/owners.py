@@ -15,7 +15,7 @@ from ..language import detect
 from .draft import Draft
 from .evidence import Evidence, Found
 from .parameter import Parameter, required_of
-from .support import naming
+from .support import is_retold, naming
 from .words import FILLERS, REQUEST_WORDS, plain, stem
 
 NOT_SAID = "nothing that was said speaks for it"
@@ -26,6 +26,8 @@ _PLACE_WORDS = frozenset(
     {"city", "town", "location", "place", "address", "street", "zip", "county", "state", "country"}
 )
 _NEAR = "nearly what was said"
+OWN_WORDS = "the user's own words"
+_MAX_SENTENCE = 500  # characters of a sentence that is taken as it is
 
 
 def owners(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
@@ -51,7 +53,7 @@ def owners(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
             draft = draft.without(name, NOT_SAID)
             continue
         if mine.value != value:
-            draft = draft.having(name, mine.value, NOT_SAID)
+            draft = draft.having(name, mine.value, mine.reason)
         if mine.typed:
             repair = Repair(name, mine.typed, value, _NEAR)
             draft = replace(draft, repairs=(*draft.repairs, repair))
@@ -68,6 +70,20 @@ def owners(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
     return replace(draft, missing=tuple(missing))
 
 
+def _own_words(value: Any, parameter: Parameter, found: Found) -> str:
+    """The user's sentence, for a text that a model has told in other words: what it puts in beside
+    is made up, if only from a tool's examples. Empty where the text may stay: what only looks
+    something up may search with words of its own."""
+    if parameter.tool.read_only or parameter.choices or not isinstance(value, str):
+        return ""
+    said = found.said
+    if found.support not in ("retold", "follows") or said is None or said.owner != "user":
+        return ""
+    if not is_retold(value, said):
+        return ""
+    return said.sentence_about(value)[:_MAX_SENTENCE]
+
+
 @dataclass(frozen=True, slots=True)
 class _Traced:
     """What of a value holds, where it comes from (None: nowhere), and what the user typed where
@@ -76,6 +92,7 @@ class _Traced:
     value: Any
     source: Source | None = None
     typed: str = ""
+    reason: str = NOT_SAID  # why it is another value than the model's
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,8 @@ class _Tracer:
             found = None
         if found and found.support == "near":
             return _Traced(value, found.source, self._typed(str(value)))
+        if found and (own := _own_words(value, parameter, found)):
+            return _Traced(own, found.source, reason=OWN_WORDS)
         return _Traced(value, found.source if found else self._judged(value, parameter))
 
     def _object(self, value: Mapping[str, Any], parameter: Parameter) -> _Traced:

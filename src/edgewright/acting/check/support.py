@@ -1,7 +1,8 @@
 """Whether one utterance supports a value, or the model made it up.
 
-A value is "stated" where the utterance has it, in some form; it "follows" where it can be worked
-out; it is "near" where what was said is nearly it. A name, a number, a date or a code has to be
+A value is "stated" where the utterance has it, in some form; "retold" where it tells it in words
+of the model's own; it "follows" where it can be worked out; it is "near" where what was said is
+nearly it. A name, a number, a date or a code has to be
 there as it is: "Maria" is neither Mariana nor marie@example.com, and 6 is not 60.
 """
 
@@ -19,7 +20,7 @@ from .quantity import number, numbers_in, unit_of
 from .utterance import Utterance
 from .words import content_words, folded, plain, singular, stem
 
-Support = Literal["", "near", "follows", "stated"]
+Support = Literal["", "near", "follows", "retold", "stated"]
 
 _MAX_CODES = 5000  # characters of a value in which codes are looked for
 _MAX_PHRASE = 60  # characters of words for a day or a time
@@ -115,11 +116,11 @@ def _text(text: str, parameter: Parameter, said: Utterance) -> Support:
         return support_of_day(day, said)
     if form := dates.rewritten(text, "time"):
         return _time(text, time.fromisoformat(form), said)
-    if is_code(text):  # "A-18" is no number
-        return _words(text, said)
-    if any(c.isdigit() for c in text) and (value := number(text)) is not None:
+    is_number = any(c.isdigit() for c in text) and not is_code(text)  # "A-18" is none
+    if is_number and (value := number(text)) is not None:
         return _number(value, parameter, said)
-    return _words(text, said) or _phrase_of_time(text, said)
+    level = _words(text, said)
+    return level if level == "stated" else _phrase_of_time(text, said) or level
 
 
 def _phrase_of_time(text: str, said: Utterance) -> Support:
@@ -206,10 +207,15 @@ def _level(text: str, said: Utterance) -> Support:
         return "stated"
     found = len(words) - len(other)
     if not fixed and len(words) > 3 and 3 * found >= 2 * len(words):
-        return "stated"  # a text in words of the model's own
+        return "retold"
     if (not fixed and 2 * found >= len(words)) or said.spells(text):
         return "follows"
     return "near" if all(said.typo_of(word) for word in other) and not codes else ""
+
+
+def is_retold(text: str, said: Utterance) -> bool:
+    """Whether the text tells what was said with words beside it that nobody said."""
+    return len(content_words(text)) > 1 and _level(text, said) in ("retold", "follows")
 
 
 def _is_short_for(words: list[str], said: Utterance) -> bool:

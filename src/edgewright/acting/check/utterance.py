@@ -12,9 +12,10 @@ from functools import cache, cached_property
 from ...domain.evidence import Owner, Source
 from ..language import detect, languages
 from ..language.replies import negated_clauses, reply_kind
+from ..language.sentences import sentences
 from . import dates
 from .quantity import UNITS, number, numbers_in, unit_of
-from .words import folded, is_typo, plain, singular, stem
+from .words import REQUEST_WORDS, content_words, folded, is_typo, plain, singular, stem
 
 MAX_TEXT = 100_000  # characters that are looked at, half of them from the start, half from the end
 _MAX_QUANTITIES = 200
@@ -220,6 +221,16 @@ class Utterance:
                 if len(seen) == len(wanted) and place - min(seen.values()) < width:
                     return True
         return not wanted
+
+    def sentence_about(self, text: str) -> str:
+        """The sentence in it that has most of the text's words, without the sign at its end."""
+        words = [word for word in content_words(text) if word not in REQUEST_WORDS]
+        about = {*map(stem, words)}
+
+        def shared(sentence: str) -> int:
+            return len(about & {*map(stem, content_words(sentence))})
+
+        return max(sentences(self.text), key=shared, default="").rstrip(" .!?;,…؟۔。！？")
 
     def has_related(self, word: str) -> bool:
         """Whether it has another word of the same stem, or that begins in the same way."""

@@ -8,7 +8,7 @@ from ..check.words import plain
 from ..model import OnText
 from .grounded import Fault
 from .loop import Loop
-from .sentences import Sentences
+from ..language.sentences import Sentences
 
 _REPEATED = 3  # words, from which on a sentence is not said twice
 

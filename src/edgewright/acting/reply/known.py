@@ -11,7 +11,7 @@ from ..check.dates import dates_in
 from ..check.words import plain, stem
 from ..language.words import Token, tokens
 from .figures import Figures, figures
-from .sentences import without_marker
+from ..language.sentences import without_marker
 from .wording import Wording
 
 Unknown = Literal["number", "date", "name", "id"]

@@ -21,7 +21,7 @@ from .grounded import Fault, Job, WithoutResults, WithResults, is_question, undo
 from .known import Known
 from .loop import Loop
 from .plain_result import failure, is_invalid, named, parsed, plain_result
-from .sentences import sentences
+from ..language.sentences import sentences
 from .told import is_told, items, leaves_out, says_nothing
 from .wording import Wording, wording
 

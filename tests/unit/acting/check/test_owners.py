@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,53 @@ def checked(arguments: dict[str, Any], spec: ToolSpec, *said: str) -> Draft:
 
 def held(said: str = SAID, **more: Any) -> Draft:
     return checked({**NEEDED, **more}, PIZZA, said)
+
+
+REPORT = ToolSpec(
+    "open_ticket",
+    "Open a ticket.",
+    tool({"problem": {"type": "string"}}).parameters,
+    examples=("The screen flickers, please help",),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "kept"),
+    [
+        (
+            "Hi there. My laptop's screen is broken! Please help.",
+            "Screen flickers, please help",
+            "My laptop's screen is broken",
+        ),
+        ("My screen is broken", "broken screen", "broken screen"),
+        ("The tap in 4 drips all night.", "tap leaks", "The tap in 4 drips all night"),
+        ("My car makes a noise, it is a Volvo", "car noise", "car noise"),
+        ("Mein Drucker druckt nicht mehr.", "Drucker defekt", "Mein Drucker druckt nicht mehr"),
+    ],
+)
+def test_a_text_for_a_change_has_no_word_that_nobody_said(said: str, told: str, kept: str) -> None:
+    draft = checked({"problem": told}, REPORT, said)
+    assert draft.arguments == {"problem": kept}
+    assert draft.sources["problem"].owner == "user"
+
+
+def test_what_only_looks_something_up_may_search_with_words_of_its_own() -> None:
+    search = replace(REPORT, read_only=True)
+    draft = checked({"problem": "screen flickers"}, search, "My screen is broken.")
+    assert draft.arguments == {"problem": "screen flickers"}
+
+
+def test_a_day_in_other_words_stays_a_day() -> None:
+    spec = tool({"date": {"type": "string"}})
+    draft = checked({"date": "May 13th"}, spec, "Four tickets on the 13th of May, please.")
+    assert draft.arguments == {"date": "May 13th"}
+
+
+@pytest.mark.parametrize("value", ["1", "th", "SD", "day"])
+def test_what_is_no_day_is_not_made_one(value: str) -> None:
+    spec = tool({"seats": {"type": "string"}})
+    draft = checked({"seats": value}, spec, f"{value} seats, on Thursday next week, the 12th")
+    assert draft.arguments == {"seats": value}
 
 
 def changes(draft: Draft) -> list[tuple[str, Any, Any]]:

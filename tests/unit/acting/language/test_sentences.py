@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgewright.acting.reply.sentences import Sentences, sentences, without_marker
+from edgewright.acting.language.sentences import Sentences, sentences, without_marker
 
 TEXTS = {
     "Hello there! How are you? Fine.": ["Hello there!", "How are you?", "Fine."],
