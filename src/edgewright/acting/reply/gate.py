@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..check.words import plain
+from ..language.sentences import Sentences
 from ..model import OnText
 from .grounded import Fault
 from .loop import Loop
-from ..language.sentences import Sentences
 
 _REPEATED = 3  # words, from which on a sentence is not said twice
 

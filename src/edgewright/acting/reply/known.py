@@ -9,9 +9,9 @@ from typing import Literal
 
 from ..check.dates import dates_in
 from ..check.words import plain, stem
+from ..language.sentences import without_marker
 from ..language.words import Token, tokens
 from .figures import Figures, figures
-from ..language.sentences import without_marker
 from .wording import Wording
 
 Unknown = Literal["number", "date", "name", "id"]

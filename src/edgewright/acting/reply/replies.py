@@ -13,6 +13,7 @@ from ..action import Action
 from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from ..language import Language, detect, get_language
 from ..language.language import FALLBACK
+from ..language.sentences import sentences
 from ..model import Model, OnText
 from ..profile import Profile
 from . import prompt
@@ -21,7 +22,6 @@ from .grounded import Fault, Job, WithoutResults, WithResults, is_question, undo
 from .known import Known
 from .loop import Loop
 from .plain_result import failure, is_invalid, named, parsed, plain_result
-from ..language.sentences import sentences
 from .told import is_told, items, leaves_out, says_nothing
 from .wording import Wording, wording
 
