@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, Protocol
 
 from ..domain.engine import Request
@@ -15,6 +15,7 @@ from .check import Check, Draft, check
 from .check.evidence import Evidence
 from .dialogue.conversation import Conversation
 from .language import Language
+from .language.replies import Answer, reply_kind
 from .model import Model, OnText
 from .profile import Profile
 
@@ -23,7 +24,7 @@ GROUP = "edgewright.strategies"  # of entry points
 Confirm = Literal["destructive", "changes", "never"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What a decision rests on. `tools` are those that may be called now, the likely ones where
     there are many; `every` are all of them. `confirm` says which calls the user has to agree to,
@@ -38,6 +39,11 @@ class View:
     confirm: Confirm
     now: float
     checks: Sequence[Check]
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What the request says to a question of ours."""
+        return reply_kind(self.talk.request, self.language)
 
     def draft(self, tool: ToolSpec, arguments: dict[str, Any]) -> Draft:
         """The call, as far as the checks let it stand."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from ..domain.errors import ContextOverflowError
 from ..domain.event import ContextTrimmed
-from ..domain.message import Message
+from ..domain.message import ERROR, Message
 from .condense import PastTurn, Step, digest, question, shortened, view
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
@@ -16,6 +16,8 @@ Policy = Literal["condense", "drop"]
 
 SMALL, TINY = 200, 60  # characters of an older result of the current turn
 WORDS = (1000, 300, 80)  # characters of what the user said in a past turn
+
+BROKEN_OFF: Final = f"{ERROR}broken off; it is not known what came of it."
 
 
 class KeptTurn(PastTurn, Protocol):
@@ -41,7 +43,9 @@ def past_turns(kept: Sequence[KeptTurn]) -> list[PastTurn]:
             continue
         ended = {message.call_id for message in turn.messages}
         unknown = [
-            Message("tool", "Error: broken off; it is not known what came of it.", (), c.id, c.name)
+            Message(
+                "tool", f"{ERROR}broken off; it is not known what came of it.", (), c.id, c.name
+            )
             for c in calls
             if c.id not in ended
         ]

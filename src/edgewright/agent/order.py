@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from ..domain.errors import ToolDefinitionError
 from ..domain.event import ToolCallFinished
-from ..domain.message import Message, ToolCall
+from ..domain.message import ERROR, Message, ToolCall, has_failed
 from ..domain.tool import ToolSpec
 
 TOO_EARLY = "call "  # how the error of a call begins whose prerequisites are not met
@@ -39,7 +39,7 @@ class CallOrder:
         self._succeeded = {
             message.name
             for message in earlier
-            if message.role == "tool" and not message.content.startswith("Error: ")
+            if message.role == "tool" and not has_failed(message.content)
         }
         self._called: set[str] = set()  # in this turn, with success
 
@@ -51,7 +51,7 @@ class CallOrder:
     def refused(self, call: ToolCall) -> ToolCallFinished:
         """The end of a call that is not made because it came too early."""
         error = f"{TOO_EARLY}{' and '.join(self._missing(call))} first"
-        return ToolCallFinished(call, f"Error: {error}", error, 0.0)
+        return ToolCallFinished(call, f"{ERROR}{error}", error, 0.0)
 
     def record(self, ended: Iterable[ToolCallFinished]) -> None:
         """Takes in what came of calls."""

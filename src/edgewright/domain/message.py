@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+ERROR: Final = "Error: "  # what a tool's result begins with that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Message:
     call_id: str = ""
     name: str = ""
     pending: Pending | None = None
+
+
+def has_failed(result: str) -> bool:
+    """Whether a tool's result tells of an error."""
+    return result.startswith(ERROR.rstrip())
 
 
 def loads(text: str) -> Any:

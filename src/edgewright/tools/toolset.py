@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from ..domain.errors import ToolDefinitionError
 from ..domain.event import ToolCallFinished
-from ..domain.message import ToolCall
+from ..domain.message import ERROR, ToolCall
 from ..domain.tool import ToolSpec
 from .tool import InvalidArguments, Tool
 
@@ -91,7 +91,7 @@ class Toolset:
             error = f"{type(failure).__name__}: {_said(failure)}"
         if error:
             error = _cut(error, 500)
-            result = f"Error: {error}"
+            result = f"{ERROR}{error}"
         return ToolCallFinished(call, result, error, perf_counter() - started)
 
 

@@ -11,18 +11,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from ...domain.evidence import Source
-from ...domain.message import Message
+from ...domain.message import Message, has_failed
 from ..language import detect
-from ..language.replies import is_negated, reply_kind
+from ..language.replies import is_negated, is_question, reply_kind
 from .parameter import Parameter
 from .support import Support, is_code, support
 from .utterance import MAX_TEXT, Utterance, shortened
 from .words import content_words, folded
 
-ERROR: Final = "Error:"  # what a result begins with that is none
 _MAX_REPLY = 200  # characters of a message that takes up an offer
 _MAX_BRIEF = 5  # words of a brief answer
 _RANK: dict[Support, int] = {"": 0, "near": 1, "follows": 2, "retold": 3, "stated": 4}
@@ -73,7 +72,7 @@ class Evidence:
                     made.append(("offer", asked, turn - 1, ""))
                 made.append(("user", message.content, turn, asked))
                 asked = ""
-            elif message.role == "tool" and not message.content.startswith(ERROR):
+            elif message.role == "tool" and not has_failed(message.content):
                 made.append(("result", message.content, turn, ""))
             elif message.role == "assistant" and message.content:
                 asked = message.content
@@ -83,6 +82,11 @@ class Evidence:
             owner: Any = "user" if kind == "user" else "result"
             found[kind].append(Utterance(owner, n, text, shortened(question, 1000), today))
         return cls(tuple(found["user"]), tuple(found["result"]), tuple(found["offer"]), now)
+
+    @property
+    def turn(self) -> int:
+        """Which of the user's messages, from 0, is the last."""
+        return len(self.user) - 1
 
     @property
     def said(self) -> tuple[Utterance, ...]:
@@ -147,8 +151,8 @@ def _takes_up(text: str, offer: str) -> bool:
     kind = reply_kind(text[:_MAX_REPLY], detect(text[:_MAX_REPLY])).kind
     if kind == "yes":
         return True
-    if kind or sentence.endswith(("?", "؟", "？")) or is_negated(sentence):
+    if kind or is_question(sentence) or is_negated(sentence):
         return False
     if not {*content_words(sentence)}.isdisjoint(content_words(offer[:MAX_TEXT])):
         return True
-    return offer.rstrip().endswith(("?", "؟", "？")) and 0 < len(sentence.split()) <= _MAX_BRIEF
+    return is_question(offer) and 0 < len(sentence.split()) <= _MAX_BRIEF

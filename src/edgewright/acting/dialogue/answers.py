@@ -10,7 +10,7 @@ from ...domain.tool import ToolSpec
 from ..check import Draft
 from ..check.parameter import Parameter, required_of
 from ..check.quantity import numbers_in
-from ..language.replies import Answer
+from ..language.replies import Answer, is_question
 
 if TYPE_CHECKING:
     from ..strategy import View
@@ -23,7 +23,7 @@ def filled(
 ) -> Draft | None:
     """The pending call with what is new in the message: values that the model wrote and the user
     has just said, and what was missing and is there now. None where the message adds nothing."""
-    turn = len(view.evidence.user) - 1
+    turn = view.evidence.turn
     kept = dict(pending.call.arguments)
     sources: dict[str, Source] = {}
     if draft is not None:
@@ -59,7 +59,7 @@ def _only_value(tool: ToolSpec, pending: Pending, view: View, answer: Answer) ->
     """The argument that was asked for, and the message as its value, where it can be nothing else:
     one thing was asked for, and a few words are the answer."""
     text = view.talk.request.strip()
-    if pending.awaits != "arguments" or not pending.missing or text.endswith(("?", "؟", "？")):
+    if pending.awaits != "arguments" or not pending.missing or is_question(text):
         return "", None
     schemas: dict[str, Any] = tool.parameters.get("properties", {})
     name = pending.missing[0]

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...domain.evidence import Source
-from ...domain.message import Pending, ToolCall
+from ...domain.message import Pending, ToolCall, has_failed
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..action import Action
 from ..check import Draft
 from ..check.words import content_words, folded, plain, stem
-from ..language.replies import Answer, reply_kind
+from ..language.replies import Answer, is_question
 from . import questions
 from .answers import filled
 from .pending import CONFIRM_WITHIN_S, MOST_TIMES, Trigger, next_state, state_of
@@ -40,7 +40,7 @@ class Manager:
         pending = view.talk.pending
         if pending is None or view.talk.made:
             return None
-        answer = reply_kind(view.talk.request, view.language)
+        answer = view.answer
         tool = _tool(view, pending)
         if tool is None:
             if not answer.kind or answer.rest:
@@ -93,7 +93,7 @@ class Manager:
         """What becomes of a pending call when the user says more than yes or no."""
         tool = _tool(view, pending)
         assert tool is not None
-        answer = reply_kind(view.talk.request, view.language)
+        answer = view.answer
         mine = next((draft for other, draft in calls if other.name == tool.name), None)
         if calls and mine is None:
             return self._beside(view, pending, calls, proposal, answer)
@@ -104,7 +104,7 @@ class Manager:
             return self._agreed(view, pending, tool)
         if answer.kind in ("no", "cancel"):
             return self._let_go(view, pending, "cancel", "dropped", proposal.reply)
-        if _is_question(view.talk.request) or state_of(pending) == "paused" or proposal.reply:
+        if is_question(view.talk.request) or state_of(pending) == "paused" or proposal.reply:
             waiting = replace(pending, times=0)
             move = _move(pending, "aside")
             return Action(
@@ -254,8 +254,7 @@ def _was_agreed(view: View, call: ToolCall) -> bool:
     least: what was put to them in messages that bring no `pending`."""
     if view.talk.made or view.talk.pending is not None or "?" not in view.talk.asked:
         return False
-    answer = reply_kind(view.talk.request, view.language)
-    if answer.kind != "yes" or _doubts(answer):
+    if view.answer.kind != "yes" or _doubts(view.answer):
         return False
     asked = f" {folded(view.talk.asked)} "
     values = [folded(value) for value in _values(call.arguments)]
@@ -264,7 +263,7 @@ def _was_agreed(view: View, call: ToolCall) -> bool:
 
 def _doubts(answer: Answer) -> bool:
     """Whether the rest behind a yes may take it back or change it."""
-    return bool(answer.rest) and not _is_question(answer.rest)
+    return bool(answer.rest) and not is_question(answer.rest)
 
 
 def _values(value: Any) -> Iterator[str]:
@@ -283,18 +282,17 @@ def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
     again: neither a value of it, nor, where it takes none, the request itself."""
     if draft.missing or draft.refused:
         return False
-    turn = len(view.evidence.user) - 1
+    turn = view.evidence.turn
     said_now = any(s.owner == "user" and s.turn == turn for s in draft.sources.values())
     for n, (call, result) in enumerate(view.talk.made):
         if call.name == tool.name and call.arguments == draft.arguments:
             # What failed may go well after another call did: that had to come first.
             since = [later for _, later in view.talk.made[n + 1 :]]
-            failed = result.startswith("Error:")
-            return not failed or all(later.startswith("Error:") for later in since)
+            return not has_failed(result) or all(map(has_failed, since))
     return any(
         call.name == tool.name and call.arguments == draft.arguments
         for call, result in view.talk.earlier
-        if draft.arguments and not said_now and not result.startswith("Error:")
+        if draft.arguments and not said_now and not has_failed(result)
     )
 
 
@@ -307,7 +305,3 @@ def _names(text: str, tool: ToolSpec) -> bool:
 def _is_flag(tool: ToolSpec, name: str) -> bool:
     schema = tool.parameters.get("properties", {}).get(name, {})
     return isinstance(schema, dict) and schema.get("type") == "boolean"
-
-
-def _is_question(text: str) -> bool:
-    return text.rstrip().endswith(("?", "؟", "？"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ Kind = Literal["yes", "no", "cancel", "correct", ""]
 
 _LEAST = 4  # words that a clause beside a comma has at least
 _ENDS = frozenset(".!?;:…。？！؟۔\n")
+_ASKS = "?؟？"
+_QUESTION = re.compile(rf"[{_ASKS}][\"'”’»)*\s]*\Z")
 _COMMAS = frozenset(",،、–—")
 _SIGNS = _ENDS | _COMMAS
 
@@ -65,11 +68,21 @@ def reply_kind(text: str, language: Language | None = None) -> Answer:
         if name == "refuses" and not _parted(plain, end, after, openers):
             return Answer("no", text.strip())
     rest = _rest(text, words, at)
-    if kind == "correct" and (not rest or rest.endswith(("?", "؟"))):
+    if kind == "correct" and (not rest or is_question(rest)):
         return Answer(before, rest) if before else Answer("")
     if kind in ("", "no") and _says_instead(plain, at, language, polite):
         return Answer("correct", rest)
     return Answer(kind, rest) if kind else Answer("")
+
+
+def is_question(text: str) -> bool:
+    """Whether the text ends with a question mark of any script."""
+    return _QUESTION.search(text) is not None
+
+
+def has_question(text: str) -> bool:
+    """Whether the text has a question mark of any script."""
+    return any(sign in text for sign in _ASKS)
 
 
 def is_negated(text: str) -> bool:
@@ -174,7 +187,7 @@ def _says_instead(
     end = len(plain)
     while end > at and ((found := polite.before(plain, end)) or plain[end - 1] in _SIGNS):
         end = found[1] if found else end - 1
-    if end < len(plain) and plain[-1] in ("?", "؟"):
+    if end < len(plain) and plain[-1] in _ASKS:
         return False
     words = _instead(language.code if language else None)
     first, last = words.at(plain, at), words.before(plain, end)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ...domain.tool import ToolSpec
 from ..check.words import content_words, plain, stem
+from ..language.replies import is_question
 from ..language.words import tokens
 from .figures import figures
 from .known import Known, Unknown
@@ -22,7 +23,6 @@ from .wording import Wording
 # where the result says no.
 Fault = Unknown | Literal["machinery", "deed", "job", "contradiction", "echo"]
 
-_QUESTION = re.compile(r"[?؟？][\"'”’»)*\s]*\Z")
 # Code: `x`, name(…), {"key", snake_case.
 _CODE = re.compile(
     r"`|\w\([^)\s]*[=\"'(]|\w\(\)|[{\[]\s*[\"'{]|\b(?!\d)\w+_\w+\b|\b[A-Z]\w*Error\b"
@@ -67,11 +67,6 @@ class Job:
     def in_text(self, text: str) -> bool:
         """Whether the text has a word of the job."""
         return any(stem(word) in self.stems for word in plain(text).split())
-
-
-def is_question(sentence: str) -> bool:
-    """Whether the sentence ends with a question mark of any script."""
-    return _QUESTION.search(sentence) is not None
 
 
 def speaks_of_machinery(sentence: str, known: Known, wording: Wording) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...domain.message import loads
+from ...domain.message import ERROR, has_failed, loads
 from ..check.words import plain
 from ..language import Language
 
@@ -17,7 +17,6 @@ MOST_CHARACTERS = 600
 
 _SIGNS = re.compile(r"[{}\[\]\"]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_ERROR = "Error: "
 _CLASS = re.compile(r"(?:\w+\.)*([A-Z]\w*): ?")
 # Errors of a program, whose texts are for the programmer.
 _BUGS = frozenset(
@@ -61,9 +60,9 @@ def plain_result(results: Sequence[str], language: Language, *, read: bool = Tru
 def failure(result: str) -> str | None:
     """What a failed call says to people: "there is no order 777", or an empty text where all that
     it says is for programmers. None for the result of a call that did not fail."""
-    if not result.startswith(_ERROR):
+    if not has_failed(result):
         return None
-    text = result.removeprefix(_ERROR)
+    text = result.removeprefix(ERROR)
     named = _CLASS.match(text)
     if named is None or named[1] in _BUGS or named[1].endswith("Warning"):
         return ""  # what says no class is about the call, not its subject
@@ -75,7 +74,7 @@ def failure(result: str) -> str | None:
 
 def is_invalid(result: str) -> bool:
     """Whether the call's arguments did not fit the tool, so that it never ran."""
-    return result.startswith(f"{_ERROR}invalid arguments")
+    return result.startswith(f"{ERROR}invalid arguments")
 
 
 def named(name: str) -> str:

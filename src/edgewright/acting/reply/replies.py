@@ -13,12 +13,13 @@ from ..action import Action
 from ..dialogue.conversation import DEFAULT_INSTRUCTIONS, Conversation
 from ..language import Language, detect, get_language
 from ..language.language import FALLBACK
+from ..language.replies import is_question
 from ..language.sentences import sentences
 from ..model import Model, OnText
 from ..profile import Profile
 from . import prompt
 from .gate import Gate, Stopped
-from .grounded import Fault, Job, WithoutResults, WithResults, is_question, undone
+from .grounded import Fault, Job, WithoutResults, WithResults, undone
 from .known import Known
 from .loop import Loop
 from .plain_result import failure, is_invalid, named, parsed, plain_result
@@ -110,8 +111,11 @@ class Replies:
         action = await self._generated(prompt.without_calls(messages, things), gate)
         if gate.said and gate.fault is None:
             return action
+        can_do = language.say("can_do", things=things)
+        if gate.said and not about_job:  # a greeting that went on
+            return _with(gate, can_do)
         key = "not_known" if is_question(talk.request) else "not_done"
-        return _with(gate, language.say(key), language.say("can_do", things=things))
+        return _with(gate, language.say(key), can_do)
 
     async def _after_calls(
         self,
@@ -135,7 +139,7 @@ class Replies:
             return _with(Gate(_no_fault, on_text), *fixed, *failures)
         listed = items(values)
         judge = WithResults(
-            request=Conversation.of(messages).request,
+            request=talk.request,
             known=_known(messages, tools, words),
             results=values,
             found=Known(texts, words),

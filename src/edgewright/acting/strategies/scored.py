@@ -1,7 +1,8 @@
 """Deciding by scores: whether to act, by the odds of one token; how, as a line held to a grammar.
 
-For small models that were not trained to call tools. A decision takes one generation of one token
-where nothing is to be done, and one more, of a call, where something is. See docs/decisions/010.
+For small models that were not trained to call tools. A decision takes one generation, of a call or
+of "none"; and of a change one token more, which tells whether it is asked for. See
+docs/decisions/010.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from math import inf
 from typing import Any
 
 from ...domain.engine import Request
-from ...domain.message import Message, ToolCall
+from ...domain.message import Message, ToolCall, has_failed
 from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
 from ..check.parameter import Parameter
 from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
-from ..language.replies import is_conditional, reply_kind
+from ..language.replies import has_question, is_conditional
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.intent import asks_for, intent_opening
@@ -38,6 +39,7 @@ class Scored:
         self._model = model
         self._profile = profile
         self._instructions = instructions
+        self._asks: dict[str, float] = {}  # whether the request asks for the tool, by its name
 
     async def next(self, view: View, on_text: OnText) -> Proposal:
         """The calls that the last message needs, or that its results call for."""
@@ -110,7 +112,7 @@ class Scored:
         elif has_job(view.every, talk.notes(self._instructions)[0]):
             gain = profile.job
         reads = profile.reads - (profile.found if talk.asked else 0.0)
-        agrees = bool(talk.asked) and reply_kind(talk.request, view.language).kind == "yes"
+        agrees = bool(talk.asked) and view.answer.kind == "yes"
         pending = talk.pending.call.name if talk.pending else ""
         return {
             tool.name: odds[tool.name]
@@ -193,11 +195,12 @@ class Scored:
         talk = view.talk
         if tool.read_only or tool.required:
             return inf
-        answers = reply_kind(talk.request, view.language).kind in ("yes", "correct")
-        if talk.pending or (talk.asked and (answers or "?" in talk.asked or "؟" in talk.asked)):
+        answers = view.answer.kind in ("yes", "correct")
+        if talk.pending or (talk.asked and (answers or has_question(talk.asked))):
             return inf
-        profile = self._profile
-        return await asks_for(self._model, tool, talk.request) + profile.scored * scores[tool.name]
+        if tool.name not in self._asks:
+            self._asks[tool.name] = await asks_for(self._model, tool, talk.request)
+        return self._asks[tool.name] + self._profile.scored * scores[tool.name]
 
     async def _all(
         self, proposer: Proposer, tool: ToolSpec, draft: Draft, view: View
@@ -259,8 +262,7 @@ def tells(tool: ToolSpec, names: Sequence[str]) -> bool:
 
 def uses(draft: Draft, view: View) -> bool:
     """Whether the call has a value of the user's last message, or of a result since."""
-    turn = len(view.evidence.user) - 1
-    return any(source.turn == turn for source in draft.sources.values())
+    return any(source.turn == view.evidence.turn for source in draft.sources.values())
 
 
 def prerequisite(tool: ToolSpec, view: View) -> ToolSpec:
@@ -268,7 +270,7 @@ def prerequisite(tool: ToolSpec, view: View) -> ToolSpec:
     done = {
         call.name
         for call, result in (*view.talk.earlier, *view.talk.made)
-        if not result.startswith("Error:")
+        if not has_failed(result)
     }
     known = {other.name: other for other in view.every}
     for _ in known:  # a chain of them is no longer than that
