@@ -39,7 +39,7 @@ class Profile(BaseModel):
     clear: float = Field(default=0.1, description="The bar for a change without asking first.")
     mention: float = Field(default=-0.35, description="Below it a change is only spoken of.")
     asked: float = Field(
-        default=0.7, description="The bar for a change that is asked for, but scores too little."
+        default=0.9, description="The bar for a change that is asked for, but scores too little."
     )
     next: float = Field(default=0.3, description="The bar for a look-up after results.")
     then: float = Field(default=-1.0, description="The bar for a change after results.")

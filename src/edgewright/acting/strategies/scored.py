@@ -162,8 +162,6 @@ class Scored:
         profile, talk = self._profile, view.talk
         if tool.read_only or talk.made or talk.asked or talk.pending:
             return False
-        if not has_job(view.every, talk.notes(self._instructions)[0]):
-            return False
         if scores[tool.name] < profile.change - profile.near:
             return False
         return await self._clear(tool, scores, view) >= profile.asked
