@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from typing import Any
 
 from ...domain.tool import ToolSpec
 from . import dates
 from .draft import Draft
 from .evidence import Evidence
-from .parameter import Parameter
+from .parameter import Parameter, parameters_of
 from .support import support_of_day
 from .words import folded
 
@@ -20,29 +22,42 @@ RELATIVE_DAY = re.compile(
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|week(?:end)?|month|year))\b",
     re.IGNORECASE,
 )
+# As in "3/7", which day and month may be in either order of.
+_NUMBERS = re.compile(r"\d{1,2}/\d{1,2}(?:/\d{2,4})?")
 _FORMATS = ("date", "time", "date-time")
 
 
 def days(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
     """Writes a relative day, one without a year and a time of day in the form that the schema's
-    `format` or the description asks for. A date that nobody named gives way to the one day that
-    the user did name ("next Friday"): a model does not know what day it is. Where no form is asked
-    for, the user's words stay."""
-    for name, value in draft.arguments.items():
-        if not isinstance(value, str) or not 0 < len(value) < 100:
+    `format` or the description asks for. A date or time that nobody named gives way to the one that
+    the user did name ("next Friday"), where it can only be that: a model does not know what day it
+    is. Where no form is asked for, the user's words stay."""
+    texts = {
+        name: value
+        for name, value in draft.arguments.items()
+        if isinstance(value, str) and 0 < len(value) < 100
+    }
+    forms = {name: _form(Parameter.of(name, tool)) for name in texts}
+    made_up = [
+        parameter.name
+        for parameter in parameters_of(tool)
+        if parameter.name in texts
+        and forms[parameter.name] != "date-time"
+        and _is_made_up(texts[parameter.name], evidence)
+    ]
+    for name, (phrase, day) in _days_left(made_up, draft, evidence).items():
+        if forms[name] != "date":
+            draft = draft.having(name, phrase, "the user's own words")
+        elif day is not None:
+            draft = draft.having(name, day.isoformat(), f"{phrase!r} as a date")
+    for name, value in texts.items():
+        form = forms[name]
+        if _is_day(value):
             continue
-        parameter = Parameter.of(name, tool)
-        form = _form(parameter)
-        day = dates.read_date(value) or dates.read_date(value[:10])
-        if day is not None:
-            phrase, meant = _only_day_said(evidence)
-            if not phrase or _is_known(day, evidence) or form == "date-time":
-                continue
-            if form == "date":
-                if meant is not None and not _is_taken(phrase, meant, name, draft):
-                    draft = draft.having(name, meant.isoformat(), f"{phrase!r} as a date")
-            elif not _is_taken(phrase, meant, name, draft):
-                draft = draft.having(name, phrase, "the user's own words")
+        if (phrase := _only_time_said(value, evidence)) and phrase not in draft.arguments.values():
+            written = _written(phrase, form, evidence) if form else phrase
+            if written:
+                draft = draft.having(name, written, "the user's own words")
         elif not form and (whole := _whole_day(value, evidence)):
             draft = draft.having(name, whole, "the whole of what was said")
         elif form and (written := _written(value, form, evidence)) not in (None, value):
@@ -99,6 +114,61 @@ def _whole_day(value: str, evidence: Evidence) -> str:
     return ""
 
 
+def _is_day(text: str) -> bool:
+    """Whether the text is a date, or its first part is."""
+    return any(map(dates.read_date, (text, text[:10]))) or _NUMBERS.fullmatch(text) is not None
+
+
+def _is_made_up(text: str, evidence: Evidence) -> bool:
+    """Whether the text is a date that nobody named."""
+    day = dates.read_date(text) or dates.read_date(text[:10])
+    if day is None:
+        return _NUMBERS.fullmatch(text) is not None and not any(
+            f" {folded(text)} " in said.spaced for said in evidence.said
+        )
+    return not any(support_of_day(day, said) == "stated" for said in evidence.said)
+
+
+def _days_left(
+    made_up: Sequence[str], draft: Draft, evidence: Evidence
+) -> dict[str, tuple[str, date | None]]:
+    """For arguments that have made-up dates, the days that the user named and no other one has:
+    for one of them the only day of the newest message that names any, or the only one left; for
+    two of them the two that are left, the earlier one first, as parameters are declared."""
+    kept = [value for name, value in draft.arguments.items() if name not in made_up]
+    left: dict[date, str] = {}
+    for said in evidence.user:
+        for phrase, day in said.days.items():
+            if not _is_taken(phrase, day, kept):
+                left.setdefault(day, phrase)
+    if len(made_up) == len(left) == 2:
+        return dict(zip(made_up, [(left[day], day) for day in sorted(left)], strict=True))
+    phrase, meant = _only_day_said(evidence)
+    if made_up and phrase and not _is_taken(phrase, meant, kept):
+        return {made_up[0]: (phrase, meant)}
+    if len(made_up) == len(left) == 1:
+        ((day, phrase),) = left.items()
+        return {made_up[0]: (phrase, day)}
+    return {}
+
+
+def _only_time_said(text: str, evidence: Evidence) -> str:
+    """For a time of day that nobody named, the words for the only one in the newest message of the
+    user's that names any."""
+    form = dates.rewritten(text, "time")
+    if form is None:
+        return ""
+    moment = time.fromisoformat(form)
+    halves = {moment, moment.replace(hour=(moment.hour + 12) % 24)}
+    if any(
+        halves & {*said.times.values()} or f" {folded(text)} " in said.spaced
+        for said in evidence.said
+    ):
+        return ""
+    named = next((said.times for said in evidence.user if said.times), {})
+    return next(iter(named)) if len(named) == 1 else ""
+
+
 def _only_day_said(evidence: Evidence) -> tuple[str, date | None]:
     """The words for a day in the newest message that has any, and the day, where it is only one
     and no date with a year."""
@@ -114,13 +184,7 @@ def _only_day_said(evidence: Evidence) -> tuple[str, date | None]:
     return "", None
 
 
-def _is_known(day: date, evidence: Evidence) -> bool:
-    """Whether anybody named the day."""
-    return any(support_of_day(day, said) == "stated" for said in evidence.said)
-
-
-def _is_taken(phrase: str, day: date | None, name: str, draft: Draft) -> bool:
-    """Whether another argument has the day."""
-    others = [value for key, value in draft.arguments.items() if key != name]
+def _is_taken(phrase: str, day: date | None, others: Sequence[Any]) -> bool:
+    """Whether one of the other arguments has the day."""
     texts = [other for other in others if isinstance(other, str)]
     return phrase in texts or any(day is not None and dates.read_date(t) == day for t in texts)

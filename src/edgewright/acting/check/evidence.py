@@ -107,7 +107,8 @@ class Evidence:
         best: Found | None = None
         for said in self.said:
             level = support(value, parameter, said)
-            if level == "follows" and not parameter.required:
+            by_chance = said in self.results and _is_number(value)  # one stands in most results
+            if not parameter.required and (level == "follows" or by_chance):
                 continue
             if _RANK[level] > _RANK[best.support if best else ""]:
                 form = value if isinstance(value, str) else said.text
@@ -140,6 +141,12 @@ class Evidence:
                 ):
                     return Found(result.source(), "follows")
         return None
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isdecimal()
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _takes_up(text: str, offer: str) -> bool:

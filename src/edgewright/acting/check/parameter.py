@@ -17,13 +17,12 @@ _OF_FLAGS = frozenset(
         "return", "returns", "show", "get", "use", "used", "is", "has", "have", "enable", "enabled",
         "determine", "specifies", "specify", "when", "provided", "specified", "value", "option",
         "result", "results", "data", "information", "only", "also", "want", "wants", "sit", "take",
-        "desired", "allow", "allowed", "offers", "other",
+        "desired", "allow", "allowed", "offers", "other", "good", "nice", "great", "fine",
     }
 )  # fmt: skip
 # Last words of a parameter's name for what people imply and do not state: an opinion about what
-# they said, or a sort of it; and for what follows from a place that they do state.
+# they said; and for what follows from a place that they do state.
 _OPINIONS = frozenset({"priority", "severity", "urgency", "sentiment", "category"})
-_SORTS = frozenset({"type", "kind", "class", "mode"})
 _FORMS = frozenset({"language", "format", "unit", "units"})
 _PLACES = frozenset({"state", "country", "region", "continent"})
 
@@ -73,9 +72,8 @@ class Parameter:
     @property
     def is_judged(self) -> bool:
         """Whether its value is a judgement about what was said, which may be said by nobody. What
-        kind of thing is looked up is none: people say it."""
-        sorts = frozenset[str]() if self.tool.read_only else _SORTS
-        return _last(self.name) in _OPINIONS | _FORMS | sorts
+        kind of thing something is is none: people say it."""
+        return _last(self.name) in _OPINIONS | _FORMS
 
     @property
     def is_opinion(self) -> bool:

@@ -279,7 +279,8 @@ def _values(value: Any) -> Iterator[str]:
 
 def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
     """Whether the call was made already, and the user has said nothing since that asks for it
-    again: neither a value of it, nor, where it takes none, the request itself."""
+    again: neither a value of it, nor, where it takes none, the request itself. What a look-up found
+    is no reason to look it up again."""
     if draft.missing or draft.refused:
         return False
     turn = view.evidence.turn
@@ -289,10 +290,17 @@ def _repeats(view: View, tool: ToolSpec, draft: Draft) -> bool:
             # What failed may go well after another call did: that had to come first.
             since = [later for _, later in view.talk.made[n + 1 :]]
             return not has_failed(result) or all(map(has_failed, since))
+    if said_now or not draft.arguments:
+        return False
+    asked = {
+        name: value
+        for name, value in draft.arguments.items()
+        if not (tool.read_only and name in draft.sources and draft.sources[name].owner == "result")
+    }
     return any(
-        call.name == tool.name and call.arguments == draft.arguments
+        call.name == tool.name and asked.items() <= call.arguments.items()
         for call, result in view.talk.earlier
-        if draft.arguments and not said_now and not has_failed(result)
+        if not has_failed(result) and (tool.read_only or call.arguments == draft.arguments)
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 from typing import Any
 
@@ -17,9 +18,11 @@ from ...domain.message import Message, ToolCall, has_failed
 from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
 from ..check.parameter import Parameter
+from ..check.support import support
+from ..check.utterance import Utterance
 from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
-from ..language.replies import has_question, is_conditional
+from ..language.replies import has_question, is_conditional, is_question
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.intent import asks_for, intent_opening
@@ -29,6 +32,7 @@ from ..strategy import Proposal, View
 
 MOST_CALLS = 12  # in one step
 MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
+MOST_OFFERED = 3  # changes that are tried where the user agrees to one
 
 
 class Scored:
@@ -39,7 +43,7 @@ class Scored:
         self._model = model
         self._profile = profile
         self._instructions = instructions
-        self._asks: dict[str, float] = {}  # whether the request asks for the tool, by its name
+        self._asked: dict[str, float] = {}  # by the tool's name, how clear a request for it this is
 
     async def next(self, view: View, on_text: OnText) -> Proposal:
         """The calls that the last message needs, or that its results call for."""
@@ -48,6 +52,8 @@ class Scored:
         proposer = self._proposer(view.talk, view.tools, view.evidence)
         scores = self._scores(await proposer.odds(), view)
         ranked = sorted(view.tools, key=lambda tool: -scores[tool.name])
+        if offered := await self._offered(proposer, ranked, view):
+            return Proposal((offered,))
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
         if view.talk.made and all(tool.required for tool in view.tools):
             likely = ranked  # what the turn owes before it ends
@@ -128,6 +134,29 @@ class Scored:
             return profile.next if tool.read_only else profile.then
         return profile.read if tool.read_only else profile.change
 
+    async def _offered(
+        self, proposer: Proposer, ranked: Sequence[ToolSpec], view: View
+    ) -> tuple[ToolSpec, Draft] | None:
+        """What the user has agreed to: of the changes, and of the likeliest look-up that is new, the
+        call that has most of what we put to the user, and lacks nothing."""
+        talk, answer = view.talk, view.answer
+        if answer.kind != "yes" or not talk.asked or talk.made or talk.pending:
+            return None
+        if answer.rest and not is_question(answer.rest):
+            return None
+        today = datetime.fromtimestamp(view.now).date()
+        offer = Utterance("result", 0, talk.asked, today=today)
+        known = {call.name for call, _ in talk.earlier}
+        changes = [tool for tool in ranked if not tool.read_only][:MOST_OFFERED]
+        lookups = [tool for tool in ranked if tool.read_only and tool.name not in known][:1]
+        found: list[tuple[int, ToolSpec, Draft]] = []
+        for tool in sorted([*changes, *lookups], key=ranked.index):
+            draft = view.draft(tool, await proposer.arguments(tool))
+            if not (draft.missing or draft.refused or is_made(view, tool, draft)):
+                found.append((stated(draft, tool, offer), tool, draft))
+        best = max(found, key=lambda one: one[0], default=None)
+        return best[1:] if best and best[0] else None
+
     async def _written(
         self,
         proposer: Proposer,
@@ -147,7 +176,12 @@ class Scored:
             return best, draft
         others = [tool for tool in lookups if tool is not best]
         if sure:
-            others = [tool for tool in others if tells(tool, draft.missing)]
+            mine = await self._asks(best, view)
+            others = [
+                tool
+                for tool in others
+                if tells(tool, draft.missing) or await self._asks(tool, view) > mine
+            ]
         others.sort(key=lambda tool: -tells(tool, draft.missing))
         for other in others[:MOST_LOOKUPS]:
             second = view.draft(other, await proposer.arguments(other))
@@ -157,14 +191,12 @@ class Scored:
         return best, draft
 
     async def _is_asked(self, tool: ToolSpec, scores: Mapping[str, float], view: View) -> bool:
-        """Whether a change that scores a little too low is asked for so clearly that it is meant
-        all the same. Tools of beginners have no hints and look like changes."""
-        profile, talk = self._profile, view.talk
-        if tool.read_only or talk.made or talk.asked or talk.pending:
+        """Whether a tool that scores a little too low is asked for so clearly that it is meant all
+        the same. Tools of beginners have no hints and look like changes."""
+        profile, talk, score = self._profile, view.talk, scores[tool.name]
+        if talk.made or talk.asked or talk.pending or score < self._bar(tool, view) - profile.near:
             return False
-        if scores[tool.name] < profile.change - profile.near:
-            return False
-        return await self._clear(tool, scores, view) >= profile.asked
+        return await self._asks(tool, view) + profile.scored * score >= profile.asked
 
     async def _instead(
         self,
@@ -196,9 +228,13 @@ class Scored:
         answers = view.answer.kind in ("yes", "correct")
         if talk.pending or (talk.asked and (answers or has_question(talk.asked))):
             return inf
-        if tool.name not in self._asks:
-            self._asks[tool.name] = await asks_for(self._model, tool, talk.request)
-        return self._asks[tool.name] + self._profile.scored * scores[tool.name]
+        return await self._asks(tool, view) + self._profile.scored * scores[tool.name]
+
+    async def _asks(self, tool: ToolSpec, view: View) -> float:
+        """The log-odds that the request asks for what the tool does."""
+        if tool.name not in self._asked:
+            self._asked[tool.name] = await asks_for(self._model, tool, view.talk.request)
+        return self._asked[tool.name]
 
     async def _all(
         self, proposer: Proposer, tool: ToolSpec, draft: Draft, view: View
@@ -256,6 +292,14 @@ def tells(tool: ToolSpec, names: Sequence[str]) -> bool:
     """Whether the look-up is about one of the parameters, by the words of its name."""
     about = {stem(word) for word in plain(tool.name).split()}
     return any(stem(word) in about for name in names for word in plain(name).split())
+
+
+def stated(draft: Draft, tool: ToolSpec, said: Utterance) -> int:
+    """How many of the call's values were said there."""
+    return sum(
+        support(value, Parameter.of(name, tool), said) == "stated"
+        for name, value in draft.arguments.items()
+    )
 
 
 def uses(draft: Draft, view: View) -> bool:

@@ -216,7 +216,7 @@ def test_a_choice_in_the_instructions_takes_no_others_place(instructions: str) -
     said = "I would like to swap my shoes for a bigger size."
     messages = [Message("system", instructions), Message("user", said)]
     draft = check({"kind": "exchange"}, spec, Evidence.of(messages))
-    assert draft.arguments == {"kind": "exchange"}
+    assert draft.missing == ("kind",)  # and nobody's refund
 
 
 # Choices

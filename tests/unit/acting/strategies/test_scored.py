@@ -94,7 +94,7 @@ async def test_the_likeliest_tool_is_called_wherever_it_stands() -> None:
 async def test_an_agent_with_a_job_has_a_lower_bar(
     tools: list[ToolSpec], instructions: str, calls: int
 ) -> None:
-    profile = Profile(read=0.0, change=0.0, reads=0.0, job=2.0)
+    profile = Profile(read=0.0, change=0.0, reads=0.0, job=2.0, asked=99.0)
     engine = OddsEngine({"order": -1.0}, ['order(id="7")\n' if calls else "No."])
     messages = [Message("system", instructions or DEFAULT_INSTRUCTIONS), ASKED[1]]
     action = await act(engine, messages, tools, profile=profile, instructions=instructions)
@@ -102,7 +102,7 @@ async def test_an_agent_with_a_job_has_a_lower_bar(
 
 
 async def test_a_conversation_under_way_has_a_lower_bar() -> None:
-    profile = Profile(read=0.0, reads=0.0, job=0.0, dialogue=2.0, found=0.0)
+    profile = Profile(read=0.0, reads=0.0, job=0.0, dialogue=2.0, found=0.0, asked=99.0)
     talk = [SYSTEM, user("Hi"), Message("assistant", "Hello."), user("Where is order 7?")]
     engine = OddsEngine({"order": -1.0}, ['order(id="7")\n'])
     assert (await act(engine, talk, profile=profile)).calls
@@ -120,10 +120,23 @@ async def test_a_look_up_after_an_exchange_has_a_higher_bar_than_a_change() -> N
 
 @pytest.mark.parametrize(("odds", "read", "change"), [(-4.0, 0, 0), (-2.0, 1, 0), (-1.0, 1, 1)])
 async def test_looking_something_up_has_a_lower_bar(odds: float, read: int, change: int) -> None:
-    profile = Profile(read=-2.5, change=-1.5, reads=0.0, job=0.0)
+    profile = Profile(read=-2.5, change=-1.5, reads=0.0, job=0.0, asked=99.0)
     for tool, wanted in ((ORDER, read), (replace(ORDER, read_only=False), change)):
         engine = OddsEngine({"order": odds}, ['order(id="7")\n' if wanted else "No."])
         assert len((await act(engine, tools=[tool], profile=profile)).calls) == wanted
+
+
+async def test_a_yes_means_the_call_that_has_most_of_the_offer() -> None:
+    talk = [
+        *ASKED,
+        *called(ToolCall("c", "order", {"id": "7"}), '{"id": "7", "lamp": "broken"}'),
+        Message("assistant", "I can open a ticket that says: lamp of order 7 broken."),
+        user("That would be great, thanks."),
+    ]
+    engine = OddsEngine({"order": 1.0}, ['order(id="7")\n', 'ticket(text="lamp broken")\n'])
+    assert made(await act(engine, talk)) == [("ticket", {"text": "lamp broken"})]
+    engine = OddsEngine({"order": -9.0}, ['ticket(text="fan broken")\n', "None yet."])
+    assert not (await act(engine, talk)).calls, "nothing was said of a fan"
 
 
 async def test_what_a_condition_depends_on_is_looked_up_first() -> None:
@@ -137,7 +150,7 @@ async def test_a_yes_speaks_for_all_tools_and_a_wait_for_its_own() -> None:
     profile = Profile(
         read=0.0, change=0.0, reads=0.0, dialogue=0.0, found=0.0, agrees=4.0, waits=2.0
     )
-    engine = OddsEngine({"order": -3.0}, ['order(id="7")\n'])
+    engine = OddsEngine({"order": -3.0}, ['order(id="7")\n', 'ticket(text="lamp")\n'])
     assert made(await act(engine, offered, profile=profile)) == [("order", {"id": "7"})]
     engine = OddsEngine({"order": -3.0}, ["All right."])
     assert not (await act(engine, [*offered[:-1], user("Well")], profile=profile)).calls
