@@ -12,7 +12,6 @@ from . import dates
 from .draft import Draft
 from .evidence import Evidence
 from .parameter import Parameter, parameters_of
-from .support import support_of_day
 from .words import folded
 
 _CLOCK = re.compile(r"\bHH:MM(:SS)?\b|\b24[- ]?h", re.IGNORECASE)  # in a description
@@ -126,7 +125,7 @@ def _is_made_up(text: str, evidence: Evidence) -> bool:
         return _NUMBERS.fullmatch(text) is not None and not any(
             f" {folded(text)} " in said.spaced for said in evidence.said
         )
-    return not any(support_of_day(day, said) == "stated" for said in evidence.said)
+    return not evidence.names(day)
 
 
 def _days_left(

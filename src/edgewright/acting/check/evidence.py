@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from ...domain.evidence import Source
 from ...domain.message import Message, has_failed
 from ..language import detect
 from ..language.replies import is_negated, is_question, reply_kind
+from .dates import read_date
 from .parameter import Parameter
-from .support import Support, is_code, support
+from .support import Support, is_code, support, support_of_day
 from .utterance import MAX_TEXT, Utterance, shortened
 from .words import content_words, folded
 
@@ -100,6 +101,15 @@ class Evidence:
         found = self.find(value, parameter)
         return found.source if found and found.support != "near" else None
 
+    def names(self, day: date) -> bool:
+        """Whether the day was named; its year may stand elsewhere, in a tool's result."""
+        if any(support_of_day(day, said) == "stated" for said in self.said):
+            return True
+        known = {(d.month, d.day) for said in self.user for d in (*said.days.values(), *said.dates)}
+        return (day.month, day.day) in known and any(
+            day.year == other.year for said in self.said for other in said.dates
+        )
+
     def find(self, value: Any, parameter: Parameter) -> Found | None:
         """As `source`, with the support: "near" where only something like the value was said."""
         if parameter.declares(value):
@@ -124,6 +134,8 @@ class Evidence:
     def _together(self, value: Any, parameter: Parameter) -> Found | None:
         """A value of which several utterances have a part each."""
         if isinstance(value, str):
+            if (day := read_date(value)) and self.names(day):
+                return Found(self.user[0].source(value), "stated")
             words = [] if any(map(is_code, value.split())) else folded(value).split()
             found = [next((u for u in self.user if u.has(word)), None) for word in words[:20]]
             if len(words) <= 20 and all(found) and len({*found}) > 1:

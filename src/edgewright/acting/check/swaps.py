@@ -1,18 +1,21 @@
-"""Two numbers that the model gave to each other's parameter."""
+"""Values that the model gave to another parameter than whoever said them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from ...domain.message import loads
 from ...domain.tool import ToolSpec
+from .dates import read_date
 from .draft import Draft
 from .evidence import Evidence
 
 _GIVEN = r"(?: ?\([^()]{0,40}\))?(?: ?(?:of|is|was|=|:))? ?[$€£]? ?-?(\d[\d,]*(?:\.\d+)?)"
 _MOST = 1e15  # of what is compared
+_MOST_RESULTS = 5
 
 
 def swaps(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
@@ -22,7 +25,42 @@ def swaps(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
     for name, value in unswapped(draft.arguments, said).items():
         if value != draft.arguments[name]:
             draft = draft.having(name, value, "it had another one's number")
+    for name, value in _keyed(draft.arguments, evidence).items():
+        draft = draft.having(name, value, "what a result has by this name")
     return draft
+
+
+def _keyed(arguments: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """The arguments that a result has by their name, where the model took those that it has by
+    another argument's name, and the user did not just say them."""
+    latest = evidence.user[0] if evidence.user else None
+    found: dict[str, Any] = {}
+    for record in _records(evidence):
+        for name, value in arguments.items():
+            if name not in record or name in found or not isinstance(value, str | int | float):
+                continue
+            others = {str(record[other]) for other in arguments.keys() - {name} if other in record}
+            if str(value) in others and str(record[name]) != str(value):
+                back = str(record[name]) in map(str, arguments.values())  # there and back again
+                if not (back and read_date(str(value)) is None) and not (
+                    latest and latest.has_all(str(value))
+                ):
+                    found[name] = record[name]
+            elif str(record[name]) == str(value):
+                found[name] = value
+    return {name: value for name, value in found.items() if value != arguments[name]}
+
+
+def _records(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
+    """The objects in the results, the newest result first."""
+    for said in evidence.results[:_MOST_RESULTS]:
+        try:
+            value = loads(said.text)
+        except ValueError:
+            continue
+        for record in value if isinstance(value, list) else [value]:
+            if isinstance(record, dict):
+                yield record
 
 
 def unswapped(arguments: Mapping[str, Any], said: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from ..strategy import Proposal, View
 
 MOST_CALLS = 12  # in one step
 MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
+SAME = 0.1  # how much less clearly something may be asked for, and count as asked for as much
 MOST_OFFERED = 3  # changes that are tried where the user agrees to one
 
 
@@ -137,8 +138,8 @@ class Scored:
     async def _offered(
         self, proposer: Proposer, ranked: Sequence[ToolSpec], view: View
     ) -> tuple[ToolSpec, Draft] | None:
-        """What the user has agreed to: of the changes, and of the likeliest look-up that is new, the
-        call that has most of what we put to the user, and lacks nothing."""
+        """What the user has agreed to: of the changes and the likeliest look-up that is new, the
+        call that has most of what was put to the user, and lacks nothing."""
         talk, answer = view.talk, view.answer
         if answer.kind != "yes" or not talk.asked or talk.made or talk.pending:
             return None
@@ -176,7 +177,7 @@ class Scored:
             return best, draft
         others = [tool for tool in lookups if tool is not best]
         if sure:
-            mine = await self._asks(best, view)
+            mine = await self._asks(best, view) - SAME
             others = [
                 tool
                 for tool in others
@@ -185,7 +186,7 @@ class Scored:
         others.sort(key=lambda tool: -tells(tool, draft.missing))
         for other in others[:MOST_LOOKUPS]:
             second = view.draft(other, await proposer.arguments(other))
-            lacks = second.missing or second.refused or not uses(second, view)
+            lacks = second.missing or second.refused or not (sure or uses(second, view))
             if not lacks and not is_made(view, other, second):
                 return other, second
         return best, draft

@@ -54,3 +54,40 @@ def test_it_can_be_seen() -> None:
         ("inductance", 0.0001, 0.05),
         ("capacitance", 0.05, 0.0001),
     ]
+
+
+RIDE = ToolSpec(
+    "book",
+    "Book a car.",
+    {
+        "type": "object",
+        "properties": {n: {"type": "string"} for n in ("city", "start", "pick_up", "bring_back")},
+        "required": [],
+    },
+)
+FOUND = '[{"city": "Bonn", "start": "Ulm", "pick_up": "2026-12-03", "bring_back": "2026-12-07"}]'
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "after"),
+    [
+        ("And in Bonn?", {"pick_up": "2026-12-07"}, {"pick_up": "2026-12-07"}),  # no other is there
+        (
+            "Book it.",
+            {"pick_up": "2026-12-07", "bring_back": "2026-12-03"},
+            {"pick_up": "2026-12-03", "bring_back": "2026-12-07"},
+        ),
+        ("Book it.", {"city": "Ulm", "start": "Ulm"}, {"city": "Bonn", "start": "Ulm"}),
+        ("To Ulm, rather.", {"city": "Ulm", "start": "Ulm"}, {"city": "Ulm", "start": "Ulm"}),
+        ("And back.", {"city": "Ulm", "start": "Bonn"}, {"city": "Ulm", "start": "Bonn"}),
+    ],
+)
+def test_a_result_says_which_value_is_which(
+    said: str, arguments: dict[str, Any], after: dict[str, Any]
+) -> None:
+    messages = [
+        Message("user", "A car from Ulm to Bonn, from 3 December 2026 to 7 December 2026."),
+        Message("tool", FOUND, call_id="c", name="cars"),
+        Message("user", said),
+    ]
+    assert check(arguments, RIDE, Evidence.of(messages)).arguments == after

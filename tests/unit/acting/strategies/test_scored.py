@@ -133,7 +133,7 @@ async def test_a_yes_means_the_call_that_has_most_of_the_offer() -> None:
         Message("assistant", "I can open a ticket that says: lamp of order 7 broken."),
         user("That would be great, thanks."),
     ]
-    engine = OddsEngine({"order": 1.0}, ['order(id="7")\n', 'ticket(text="lamp broken")\n'])
+    engine = OddsEngine({"order": 1.0}, ['ticket(text="lamp broken")\n'])
     assert made(await act(engine, talk)) == [("ticket", {"text": "lamp broken"})]
     engine = OddsEngine({"order": -9.0}, ['ticket(text="fan broken")\n', "None yet."])
     assert not (await act(engine, talk)).calls, "nothing was said of a fan"
