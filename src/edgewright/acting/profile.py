@@ -41,6 +41,12 @@ class Profile(BaseModel):
     asked: float = Field(
         default=0.9, description="The bar for a change that is asked for, but scores too little."
     )
+    alike: float = Field(
+        default=1.5, description="How far below the likeliest tool another scores alike."
+    )
+    choice: float = Field(
+        default=1.5, description="What a nat of how clearly one of those is asked for adds."
+    )
     next: float = Field(default=0.3, description="The bar for a look-up after results.")
     then: float = Field(default=-1.0, description="The bar for a change after results.")
     more: float = Field(default=0.0, description="The bar for one call more in the same step.")

@@ -12,6 +12,7 @@ from . import dates
 from .draft import Draft
 from .evidence import Evidence
 from .parameter import Parameter, parameters_of
+from .utterance import Utterance
 from .words import folded
 
 _CLOCK = re.compile(r"\bHH:MM(:SS)?\b|\b24[- ]?h", re.IGNORECASE)  # in a description
@@ -42,7 +43,7 @@ def days(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
         for parameter in parameters_of(tool)
         if parameter.name in texts
         and forms[parameter.name] != "date-time"
-        and _is_made_up(texts[parameter.name], evidence)
+        and _is_made_up(texts[parameter.name], forms[parameter.name], evidence)
     ]
     for name, (phrase, day) in _days_left(made_up, draft, evidence).items():
         if forms[name] != "date":
@@ -118,9 +119,11 @@ def _is_day(text: str) -> bool:
     return any(map(dates.read_date, (text, text[:10]))) or _NUMBERS.fullmatch(text) is not None
 
 
-def _is_made_up(text: str, evidence: Evidence) -> bool:
-    """Whether the text is a date that nobody named."""
+def _is_made_up(text: str, form: str, evidence: Evidence) -> bool:
+    """Whether the text is a date that nobody named, or is to be one and is none."""
     day = dates.read_date(text) or dates.read_date(text[:10])
+    if day is None and form == "date":
+        return evidence.now is None or not dates.days_in(text, evidence.now.date())
     if day is None:
         return _NUMBERS.fullmatch(text) is not None and not any(
             f" {folded(text)} " in said.spaced for said in evidence.said
@@ -137,7 +140,7 @@ def _days_left(
     kept = [value for name, value in draft.arguments.items() if name not in made_up]
     left: dict[date, str] = {}
     for said in evidence.user:
-        for phrase, day in said.days.items():
+        for phrase, day in _named(said).items():
             if not _is_taken(phrase, day, kept):
                 left.setdefault(day, phrase)
     if len(made_up) == len(left) == 2:
@@ -149,6 +152,11 @@ def _days_left(
         ((day, phrase),) = left.items()
         return {made_up[0]: (phrase, day)}
     return {}
+
+
+def _named(said: Utterance) -> dict[str, date]:
+    """The days that the utterance names, by the words for them; as dates those with a year."""
+    return {**{day.isoformat(): day for day in said.dates}, **said.days}
 
 
 def _only_time_said(text: str, evidence: Evidence) -> str:
@@ -169,15 +177,11 @@ def _only_time_said(text: str, evidence: Evidence) -> str:
 
 
 def _only_day_said(evidence: Evidence) -> tuple[str, date | None]:
-    """The words for a day in the newest message that has any, and the day, where it is only one
-    and no date with a year."""
+    """The words for a day in the newest message that has any, and the day, where it is only
+    one."""
     for said in evidence.user:
-        if said.dates:
-            break
-        if len({*said.days.values()}) == 1:
-            return next(iter(said.days.items()))
-        if said.days:
-            break
+        if named := _named(said):
+            return next(iter(named.items())) if len({*named.values()}) == 1 else ("", None)
         if said.today is None and (found := RELATIVE_DAY.search(said.text)):
             return found.group(0), None
     return "", None

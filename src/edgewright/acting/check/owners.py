@@ -16,12 +16,13 @@ from .draft import Draft
 from .evidence import Evidence, Found
 from .parameter import Parameter, required_of
 from .support import is_retold, naming
-from .words import FILLERS, REQUEST_WORDS, plain, stem
+from .words import FILLERS, REQUEST_WORDS, folded, plain, stem
 
 NOT_SAID = "nothing that was said speaks for it"
 # Words for several things of which none is named: "on weekends", "everything", "all toppings".
 _SEVERAL = re.compile(r"\b(?:week(?:day|end)s?|daily|every(?:thing|one|body))\b")
 _ALL = re.compile(r"\b(?:all|every|each)(?: of)?(?: the| my| our| your)? (\w+)")
+_THEM = re.compile(r"\b(?:them|both|alle[sn]?|beide[ns]?|todos|todas|tous|toutes)\b")
 _PLACE_WORDS = frozenset(
     {"city", "town", "location", "place", "address", "street", "zip", "county", "state", "country"}
 )
@@ -82,6 +83,12 @@ def _own_words(value: Any, parameter: Parameter, found: Found) -> str:
     if not is_retold(value, said):
         return ""
     return said.sentence_about(value)[:_MAX_SENTENCE]
+
+
+def means_several(text: str) -> bool:
+    """Whether the text speaks of several or all things without naming each."""
+    spaced = f" {folded(text)} "
+    return bool(_SEVERAL.search(spaced) or _ALL.search(spaced) or _THEM.search(spaced))
 
 
 @dataclass(frozen=True, slots=True)

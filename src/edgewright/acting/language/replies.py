@@ -15,6 +15,7 @@ from .words import Phrases, Token, tokens
 Kind = Literal["yes", "no", "cancel", "correct", ""]
 
 _LEAST = 4  # words that a clause beside a comma has at least
+_MOST_FOLLOWING = 8  # words and signs of a request that follows on one before
 _ENDS = frozenset(".!?;:…。？！؟۔\n")
 _ASKS = "?؟？"
 _QUESTION = re.compile(rf"[{_ASKS}][\"'”’»)*\s]*\Z")
@@ -101,6 +102,17 @@ def is_conditional(text: str) -> bool:
     """Whether something is asked for on a condition: "if it is free, …"."""
     plain, ifs = [token.word for token in tokens(text)], _ifs()
     return any(ifs.at(plain, n) for n in range(len(plain)))
+
+
+def follows_up(text: str) -> bool:
+    """Whether the text asks for the same about something else: "And order 8?", "What about 8?"."""
+    plain, known = [token.word for token in tokens(text)], _follows()
+    return len(plain) <= _MOST_FOLLOWING and known.at(plain, 0) is not None
+
+
+@cache
+def _follows() -> Phrases[str]:
+    return phrases(**{code: one.follows for code, one in languages().items()})
 
 
 @cache

@@ -17,12 +17,13 @@ from ...domain.engine import Request
 from ...domain.message import Message, ToolCall, has_failed
 from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
+from ..check.owners import means_several
 from ..check.parameter import Parameter
 from ..check.support import support
 from ..check.utterance import Utterance
 from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
-from ..language.replies import has_question, is_conditional, is_question
+from ..language.replies import follows_up, has_question, is_conditional, is_question
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.intent import asks_for, intent_opening
@@ -33,6 +34,7 @@ from ..strategy import Proposal, View
 MOST_CALLS = 12  # in one step
 MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
 SAME = 0.1  # how much less clearly something may be asked for, and count as asked for as much
+MOST_ALIKE = 3  # likely tools that are told apart by the request
 MOST_OFFERED = 3  # changes that are tried where the user agrees to one
 
 
@@ -58,6 +60,7 @@ class Scored:
         likely = [tool for tool in ranked if scores[tool.name] >= self._bar(tool, view)]
         if view.talk.made and all(tool.required for tool in view.tools):
             likely = ranked  # what the turn owes before it ends
+        likely = await self._by_request(likely, scores, view)
         if not likely and await self._is_asked(ranked[0], scores, view):
             likely = ranked[:1]
         if not likely:
@@ -120,12 +123,12 @@ class Scored:
             gain = profile.job
         reads = profile.reads - (profile.found if talk.asked else 0.0)
         agrees = bool(talk.asked) and view.answer.kind == "yes"
-        pending = talk.pending.call.name if talk.pending else ""
+        waits = talk.pending.call.name if talk.pending else called_again(view)
         return {
             tool.name: odds[tool.name]
             + gain
             + (profile.agrees if agrees else reads * tool.read_only)
-            + profile.waits * (tool.name == pending)
+            + profile.waits * (tool.name == waits)
             for tool in view.tools
         }
 
@@ -134,6 +137,23 @@ class Scored:
         if view.talk.made:
             return profile.next if tool.read_only else profile.then
         return profile.read if tool.read_only else profile.change
+
+    async def _by_request(
+        self, likely: Sequence[ToolSpec], scores: Mapping[str, float], view: View
+    ) -> list[ToolSpec]:
+        """The likely tools, where several score alike by how clearly the request asks for each."""
+        profile = self._profile
+        if view.talk.made or view.talk.asked or not likely:
+            return [*likely]
+        least = scores[likely[0].name] - profile.alike
+        alike = [tool for tool in likely if scores[tool.name] >= least][:MOST_ALIKE]
+        if len(alike) > 1:
+            total = {
+                tool.name: scores[tool.name] + profile.choice * await self._asks(tool, view)
+                for tool in alike
+            }
+            alike.sort(key=lambda tool: -total[tool.name])
+        return [*alike, *(tool for tool in likely if tool not in alike)]
 
     async def _offered(
         self, proposer: Proposer, ranked: Sequence[ToolSpec], view: View
@@ -253,7 +273,7 @@ class Scored:
             if tool is not found[-1][0] and await self._clear(tool, odds, view) < profile.clear:
                 break
             draft = view.draft(tool, await proposer.arguments(tool, made))
-            if draft.missing or draft.refused or not adds_to(found, tool, draft):
+            if draft.missing or draft.refused or not adds_to(found, tool, draft, view.talk.request):
                 break
             found.append((tool, draft))
         return tuple(found)
@@ -266,13 +286,25 @@ def has_job(tools: Sequence[ToolSpec], instructions: str) -> bool:
     )
 
 
-def adds_to(found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft) -> bool:
+def called_again(view: View) -> str:
+    """The tool of the last call, where the user corrects what was said, or asks for the same about
+    something else; else an empty text."""
+    earlier, request = view.talk.earlier, view.talk.request
+    again = earlier and (view.answer.kind == "correct" or follows_up(request))
+    return earlier[-1][0].name if again else ""
+
+
+def adds_to(
+    found: Sequence[tuple[ToolSpec, Draft]], tool: ToolSpec, draft: Draft, request: str
+) -> bool:
     """Whether the call does something that no earlier call of the tool does: a value that somebody
-    gave is another one, not the same said in more or fewer words, nor another judgement of it."""
+    gave is another one, not the same said in more or fewer words, nor another judgement of it. What
+    a change is made to the user names, or all of them."""
+    owners = ("user", "result") if tool.read_only or means_several(request) else ("user",)
     return all(
         tool.name != other.name
         or any(
-            draft.sources[name].owner in ("user", "result")
+            draft.sources[name].owner in owners
             and (draft.sources[name].text or not Parameter.of(name, tool).judges(value))
             and _differ(value, earlier.arguments[name])
             for name, value in draft.arguments.items()

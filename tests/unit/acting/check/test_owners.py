@@ -100,6 +100,42 @@ def test_a_day_in_other_words_stays_a_day() -> None:
     assert draft.arguments == {"date": "May 13th"}
 
 
+DAYS = {name: {"type": "string"} for name in ("leave", "back")}
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "kept"),
+    [
+        (["Back on May 13th.", "And I leave on the 11th of May."], {}, ["11th of May", "May 13th"]),
+        (["From May 3rd.", "Until May 7th."], {"leave": "May 3rd"}, ["May 3rd", "May 7th"]),
+        (["I leave on 8 May 2027."], {"back": "May 7th"}, ["2027-05-08"]),  # and no 7th was named
+        (["On May 1st, 2nd or 3rd?"], {}, []),  # nobody knows which
+    ],
+)
+def test_made_up_days_give_way_to_those_that_are_left(
+    said: list[str], arguments: dict[str, Any], kept: list[str]
+) -> None:
+    made_up = {"leave": "2023-03-13", "back": "2023-03-14"}
+    draft = checked({**made_up, **arguments}, tool(DAYS), *said)
+    assert [*draft.arguments.values()] == kept
+
+
+def test_a_made_up_time_gives_way_to_the_only_one() -> None:
+    spec = tool({"time": {"type": "string"}})
+    said = "Half past 4 in the evening, please."
+    assert checked({"time": "14:00"}, spec, said).arguments == {
+        "time": "Half past 4 in the evening"
+    }
+    assert not checked({"time": "14:00"}, spec, "At 3 pm or 5 pm?").arguments
+
+
+def test_what_is_to_be_a_date_is_the_whole_of_it() -> None:
+    spec = tool({"day": {"type": "string", "format": "date"}})
+    for value in ("2026", "8", "December"):
+        draft = checked({"day": value}, spec, "8 December 2026")
+        assert draft.arguments == {"day": "2026-12-08"}
+
+
 @pytest.mark.parametrize("value", ["1", "th", "SD", "day"])
 def test_what_is_no_day_is_not_made_one(value: str) -> None:
     spec = tool({"seats": {"type": "string"}})

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from edgewright.acting.language import Answer, get_language, negated_clauses, reply_kind
+from edgewright.acting.language.replies import follows_up
 
 YES, NO, CANCEL = Answer("yes"), Answer("no"), Answer("cancel")
 
@@ -176,3 +177,20 @@ def test_the_time_for_an_answer_grows_with_its_length(part: str) -> None:
         return time.process_time() - start
 
     assert seconds(20_000) < 10 * (seconds(5000) + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "follows"),
+    [
+        ("And Jonas Braun?", True),
+        ("what about order 8", True),
+        ("Und Zimmer 208?", True),
+        ("Et la chambre 208 ?", True),
+        ("¿Y el lunes?", True),
+        ("Who wrote Hamlet?", False),
+        ("And then they all lived happily ever after, as everybody knows.", False),
+        ("", False),
+    ],
+)
+def test_a_request_that_follows_on_another(text: str, follows: bool) -> None:
+    assert follows_up(text) is follows

@@ -126,6 +126,55 @@ async def test_looking_something_up_has_a_lower_bar(odds: float, read: int, chan
         assert len((await act(engine, tools=[tool], profile=profile)).calls) == wanted
 
 
+async def test_of_tools_that_score_alike_the_one_that_is_asked_for_is_called() -> None:
+    engine = OddsEngine(
+        {"order": 3.0, "ticket": 2.0},
+        ['ticket(text="order 7")\n'],
+        asks={"order": -1.0, "ticket": 2.0},
+    )
+    assert [name for name, _ in made(await act(engine))] == ["ticket"]
+    profile = Profile(alike=0.5)
+    engine = OddsEngine(
+        {"order": 3.0, "ticket": 2.0}, ['order(id="7")\n'], asks={"order": -1.0, "ticket": 2.0}
+    )
+    assert [name for name, _ in made(await act(engine, profile=profile))] == ["order"]
+
+
+@pytest.mark.parametrize("request_", ["And order 8?", "What about 8?", "Sorry, order 8."])
+async def test_what_follows_on_a_call_is_for_the_same_tool(request_: str) -> None:
+    talk = [
+        *ASKED,
+        *called(ToolCall("c", "order", {"id": "7"}), '"sent"'),
+        Message("assistant", "It was sent."),
+        user(request_),
+    ]
+    odds, profile = {"order": -2.0, "ticket": -1.0}, Profile(read=0.0, change=0.0, waits=3.0)
+    engine = OddsEngine(odds, ['order(id="8")\n'])
+    action = await act(engine, talk, profile=profile)
+    assert made(action) == [("order", {"id": "8"})]
+
+
+async def test_a_look_up_is_not_made_again_for_what_it_found() -> None:
+    talk = [
+        SYSTEM,
+        user("Find the order of Ann."),
+        *called(ToolCall("c", "find", {"name": "Ann"}), '{"id": "7", "city": "Bonn"}'),
+        Message("assistant", "Ann has order 7."),
+        user("And what does that cost?"),
+    ]
+    find = replace(
+        FIND,
+        name="find",
+        parameters={
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "city": {"type": "string"}},
+            "required": ["name"],
+        },
+    )
+    engine = OddsEngine({"find": 5.0}, ['find(name="Ann", city="Bonn")\n', "I do not know."])
+    assert not (await act(engine, talk, [find])).calls
+
+
 async def test_a_yes_means_the_call_that_has_most_of_the_offer() -> None:
     talk = [
         *ASKED,
