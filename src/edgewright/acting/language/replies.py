@@ -15,7 +15,7 @@ from .words import Phrases, Token, tokens
 Kind = Literal["yes", "no", "cancel", "correct", ""]
 
 _LEAST = 4  # words that a clause beside a comma has at least
-_MOST_FOLLOWING = 8  # words and signs of a request that follows on one before
+_MOST_FOLLOWING = 6  # words of a request that follows on one before
 _ENDS = frozenset(".!?;:…。？！؟۔\n")
 _ASKS = "?؟？"
 _QUESTION = re.compile(rf"[{_ASKS}][\"'”’»)*\s]*\Z")
@@ -106,8 +106,8 @@ def is_conditional(text: str) -> bool:
 
 def follows_up(text: str) -> bool:
     """Whether the text asks for the same about something else: "And order 8?", "What about 8?"."""
-    plain, known = [token.word for token in tokens(text)], _follows()
-    return len(plain) <= _MOST_FOLLOWING and known.at(plain, 0) is not None
+    plain = [token.word for token in tokens(text) if not token.is_sign]
+    return len(plain) <= _MOST_FOLLOWING and _follows().at(plain, 0) is not None
 
 
 @cache

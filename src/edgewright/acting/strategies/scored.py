@@ -84,6 +84,8 @@ class Scored:
             tool, draft, clear = await self._instead(proposer, likely, scores, view, (tool, draft))
         if not tool.read_only and clear < self._profile.clear:
             return Proposal(((tool, replace(draft, unclear=True)),))
+        if clear < self._profile.asked and only_found(tool, draft, view):
+            return Proposal()
         if draft.missing or draft.refused:
             return Proposal(((tool, draft),))
         return Proposal(await self._all(proposer, tool, draft, view))
@@ -332,6 +334,19 @@ def stated(draft: Draft, tool: ToolSpec, said: Utterance) -> int:
     return sum(
         support(value, Parameter.of(name, tool), said) == "stated"
         for name, value in draft.arguments.items()
+    )
+
+
+def only_found(tool: ToolSpec, draft: Draft, view: View) -> bool:
+    """Whether a change after a look-up has nothing that the user said, but for what was looked up,
+    and does not hang on a condition: then it was the look-up alone that was asked for."""
+    if tool.read_only or not view.talk.made or is_conditional(view.talk.request):
+        return False
+    looked_up = [value for call, _ in view.talk.made for value in call.arguments.values()]
+    return not any(
+        draft.sources[name].owner == "user" and value not in looked_up
+        for name, value in draft.arguments.items()
+        if name in draft.sources
     )
 
 
