@@ -27,6 +27,7 @@ _MAX_PHRASE = 60  # characters of words for a day or a time
 _MAX_WORDS = 200  # of a value, that are looked for
 _LARGEST = 10**15  # of a number that is looked for in other units
 _SPANS = {"month": 30, "quarter": 90, "year": 365}  # in days
+_OF_DATES = frozenset({"day", "days", "date", "dates", "month", "year", "years", "when"})
 _NOTHING = frozenset({"no", "none", "without", "not", "never", "nothing", "rest", "empty"})
 _RELATIVE = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|current|currently|latest|upcoming|ago|"
@@ -81,8 +82,12 @@ def _number(value: int | float, parameter: Parameter, said: Utterance) -> Suppor
         if said.counts_one(parameter.words):
             return "stated" if value in said.numbers else "follows"
         return "follows" if value in said.numbers and said.asked else ""
-    if value in said.numbers or -value in said.numbers:
+    dated = parameter.words & _OF_DATES
+    numbers = said.numbers if dated else said.amounts
+    if value in numbers or -value in numbers:
         return "stated"
+    if not dated and value in said.numbers:
+        return ""  # the day or the year of a date
     if abs(value) > _LARGEST:
         return ""
     if round(value, 10) in said.numbers:

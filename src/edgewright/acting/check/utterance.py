@@ -98,6 +98,13 @@ class Utterance:
         """The numbers in it, with how often each is said."""
         return Counter(numbers_in(_CODE.sub(" ", self.text)))
 
+    @cached_property
+    def amounts(self) -> Counter[int | float]:
+        """The numbers in it that are not the day or the year of a date."""
+        dated = [n for day in self.dates for n in (day.day, day.year)]
+        dated += [day.day for phrase, day in self.days.items() if any(map(str.isdigit, phrase))]
+        return self.numbers - Counter(dated)
+
     def counts_one(self, nouns: set[str]) -> bool:
         """Whether one of something is said, "a ticket", "per hour", and the nouns have it."""
         stems = {stem(noun) for noun in nouns}

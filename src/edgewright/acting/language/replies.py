@@ -110,6 +110,12 @@ def follows_up(text: str) -> bool:
     return len(plain) <= _MOST_FOLLOWING and _follows().at(plain, 0) is not None
 
 
+def has_join(text: str) -> bool:
+    """Whether the text may ask for several things: it has an "and" or a "then"."""
+    plain, joins = [token.word for token in tokens(text)], _joins()
+    return any(joins.at(plain, n) for n in range(1, len(plain)))
+
+
 @cache
 def _follows() -> Phrases[str]:
     return phrases(**{code: one.follows for code, one in languages().items()})

@@ -23,7 +23,7 @@ from ..check.support import support
 from ..check.utterance import Utterance
 from ..check.words import plain, stem
 from ..dialogue.conversation import Conversation
-from ..language.replies import follows_up, has_question, is_conditional, is_question
+from ..language.replies import follows_up, has_join, has_question, is_conditional, is_question
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.intent import asks_for, intent_opening
@@ -34,6 +34,7 @@ from ..strategy import Proposal, View
 MOST_CALLS = 12  # in one step
 MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
 SAME = 0.1  # how much less clearly something may be asked for, and count as asked for as much
+LESS = 0.4  # how much less clearly what lacks nothing may be asked for than what lacks most
 MOST_ALIKE = 3  # likely tools that are told apart by the request
 MOST_OFFERED = 3  # changes that are tried where the user agrees to one
 
@@ -64,7 +65,7 @@ class Scored:
         if not likely and await self._is_asked(ranked[0], scores, view):
             likely = ranked[:1]
         if not likely:
-            return Proposal()
+            return Proposal(await self._left(proposer, ranked, view))
         lookups = [
             tool
             for tool in ranked
@@ -80,12 +81,14 @@ class Scored:
         first = prerequisite(likely[0], view)
         sure = not first.read_only and clear >= self._profile.clear
         tool, draft = await self._written(proposer, first, lookups, view, sure=sure)
+        if tool is not first and not tool.read_only:
+            clear = await self._clear(tool, scores, view)
         if tool.read_only and draft.missing and not view.talk.pending:
             tool, draft, clear = await self._instead(proposer, likely, scores, view, (tool, draft))
-        if not tool.read_only and clear < self._profile.clear:
-            return Proposal(((tool, replace(draft, unclear=True)),))
         if clear < self._profile.asked and only_found(tool, draft, view):
             return Proposal()
+        if not tool.read_only and clear < self._profile.clear:
+            return Proposal(((tool, replace(draft, unclear=True)),))
         if draft.missing or draft.refused:
             return Proposal(((tool, draft),))
         return Proposal(await self._all(proposer, tool, draft, view))
@@ -125,12 +128,13 @@ class Scored:
             gain = profile.job
         reads = profile.reads - (profile.found if talk.asked else 0.0)
         agrees = bool(talk.asked) and view.answer.kind == "yes"
-        waits = talk.pending.call.name if talk.pending else called_again(view)
+        waits, again = talk.pending.call.name if talk.pending else "", called_again(view)
         return {
             tool.name: odds[tool.name]
             + gain
             + (profile.agrees if agrees else reads * tool.read_only)
             + profile.waits * (tool.name == waits)
+            + profile.agrees * (tool.name == again)
             for tool in view.tools
         }
 
@@ -139,6 +143,25 @@ class Scored:
         if view.talk.made:
             return profile.next if tool.read_only else profile.then
         return profile.read if tool.read_only else profile.change
+
+    async def _left(
+        self, proposer: Proposer, ranked: Sequence[ToolSpec], view: View
+    ) -> tuple[tuple[ToolSpec, Draft], ...]:
+        """What a request for several things clearly asks for and nothing was called for: a call
+        that lacks nothing, with a value that the user said and no call has."""
+        if not view.talk.made or not has_join(view.talk.request):
+            return ()
+        made = {call.name for call, _ in view.talk.made}
+        used = [value for call, _ in view.talk.made for value in call.arguments.values()]
+        for tool in ranked:
+            if tool.name in made or tool.destructive or prerequisite(tool, view) is not tool:
+                continue
+            if await self._asks(tool, view) < self._profile.asked:
+                continue
+            draft = view.draft(tool, await proposer.arguments(tool))
+            if not (draft.missing or draft.refused) and says_more(draft, used, view):
+                return ((tool, draft),)
+        return ()
 
     async def _by_request(
         self, likely: Sequence[ToolSpec], scores: Mapping[str, float], view: View
@@ -194,6 +217,8 @@ class Scored:
         is missing or, unless it is `sure` that the best tool was asked for, any, for that may be
         what was meant."""
         draft = view.draft(best, await proposer.arguments(best))
+        if len(draft.missing) > 1 and not view.talk.pending:
+            best, draft = await self._whole(proposer, best, draft, view)
         idle = best.read_only and not uses(draft, view)
         if draft.refused or view.talk.pending or not (draft.missing or idle):
             return best, draft
@@ -212,6 +237,22 @@ class Scored:
             if not lacks and not is_made(view, other, second):
                 return other, second
         return best, draft
+
+    async def _whole(
+        self, proposer: Proposer, best: ToolSpec, draft: Draft, view: View
+    ) -> tuple[ToolSpec, Draft]:
+        """In place of a call that lacks most of what it takes, a change asked for as clearly that
+        lacks nothing, and has as much of what the user said now."""
+        found = [(said_now(draft, view), best, draft)]
+        others = [t for t in view.tools if t is not best and not (t.read_only or t.destructive)]
+        least = await self._asks(best, view) - LESS
+        for tool in others:
+            if prerequisite(tool, view) is tool and await self._asks(tool, view) >= least:
+                other = view.draft(tool, await proposer.arguments(tool))
+                if not (other.missing or other.refused):
+                    found.append((said_now(other, view), tool, other))
+        most = max(found[1:], key=lambda one: one[0], default=found[0])
+        return most[1:] if most[0] >= max(found[0][0], 1) else (best, draft)
 
     async def _is_asked(self, tool: ToolSpec, scores: Mapping[str, float], view: View) -> bool:
         """Whether a tool that scores a little too low is asked for so clearly that it is meant all
@@ -343,11 +384,22 @@ def only_found(tool: ToolSpec, draft: Draft, view: View) -> bool:
     if tool.read_only or not view.talk.made or is_conditional(view.talk.request):
         return False
     looked_up = [value for call, _ in view.talk.made for value in call.arguments.values()]
-    return not any(
-        draft.sources[name].owner == "user" and value not in looked_up
+    return not says_more(draft, looked_up, view)
+
+
+def says_more(draft: Draft, used: Sequence[Any], view: View) -> bool:
+    """Whether the call has a value that the user said and that is not among those in use."""
+    return any(
+        draft.sources[name].owner == "user" and value not in used
         for name, value in draft.arguments.items()
         if name in draft.sources
     )
+
+
+def said_now(draft: Draft, view: View) -> int:
+    """How many of the call's values the user has just said."""
+    sources = draft.sources.values()
+    return sum(s.owner == "user" and s.turn == view.evidence.turn for s in sources)
 
 
 def uses(draft: Draft, view: View) -> bool:

@@ -535,3 +535,16 @@ def test_a_very_long_message_takes_little_time(text: str) -> None:
 def test_every_check_says_what_it_does() -> None:
     assert len({one.__name__ for one in CHECKS}) == len(CHECKS)
     assert all(one.__doc__ for one in CHECKS)
+
+
+def test_the_day_of_a_date_is_no_amount() -> None:
+    spec = tool({"product": {"type": "string"}}, {"quantity": {"type": "integer"}})
+    said = "A pie for 9 December 2026"
+    assert "quantity" not in checked({"product": "pie", "quantity": 9}, spec, said).arguments
+    assert checked({"product": "pie", "quantity": 9}, spec, f"9 times. {said}").arguments == {
+        "product": "pie",
+        "quantity": 9,
+    }
+    dated = tool({"year": {"type": "integer"}, "day": {"type": "integer"}})
+    arguments = {"year": 2026, "day": 9}
+    assert checked(arguments, dated, said).arguments == arguments

@@ -388,9 +388,45 @@ async def test_what_was_called_is_not_called_again() -> None:
 @pytest.mark.parametrize(("odds", "calls"), [(1.0, 1), (-1.0, 0)])
 async def test_another_call_has_a_bar_of_its_own(odds: float, calls: int) -> None:
     messages = [*TWO, *called(ToolCall("c", "order", {"id": "7"}), "sent")]
-    engine = OddsEngine({"order": odds}, ['order(id="8")\n' if calls else "Sent."])
+    script = ['order(id="8")\n' if calls else "Sent."]
+    engine = OddsEngine({"order": odds}, script, asks={"*": NO})
     action = await act(engine, messages, profile=Profile(next=0.0, reads=0.0, read=-9.0))
     assert len(action.calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("text", "asks", "destructive", "calls"),
+    [
+        ("Where is order 7? And open a ticket: lamp broken", 2.0, False, 1),
+        ("Where is order 7? And open a ticket: lamp broken", 0.0, False, 0),  # not clear enough
+        ("Where is order 7? And open a ticket: lamp broken", 2.0, True, 0),
+        ("Where is order 7, lamp broken", 2.0, False, 0),  # one thing
+        ("Where is order 7, and when?", 2.0, False, 0),  # nothing is left to be said of it
+    ],
+)
+async def test_what_a_request_for_several_things_has_left_is_called(
+    text: str, asks: float, destructive: bool, calls: int
+) -> None:
+    messages = [SYSTEM, user(text), *called(ToolCall("c", "order", {"id": "7"}), "sent")]
+    tools = [ORDER, replace(TICKET, destructive=destructive)]
+    script = ['ticket(text="lamp broken")\n'] if asks > 1 and not destructive else []
+    engine = OddsEngine({"*": NO}, [*script, "Sent."], asks={"ticket": asks, "order": NO})
+    action = await act(engine, messages, tools, confirm="never")
+    assert [name for name, _ in made(action)] == ["ticket"] * calls
+
+
+async def test_in_place_of_a_call_that_lacks_most_a_change_that_lacks_nothing_is_made() -> None:
+    names = ["name", "day", "item"]
+    parameters = {"type": "object", "properties": {n: {"type": "string"} for n in names}}
+    place = ToolSpec("place", "Place an order.", {**parameters, "required": names})
+    engine = OddsEngine(
+        {"place": 3.0, "ticket": 1.0},
+        ['place(name="Bo", day="Monday", item="lamp")\n', 'ticket(text="lamp")\n'],
+        asks={"place": 1.0, "ticket": 0.8},
+    )
+    profile = Profile(alike=0.0)
+    action = await act(engine, [SYSTEM, user("The lamp!")], [place, TICKET], profile=profile)
+    assert made(action) == [("ticket", {"text": "lamp"})]
 
 
 async def test_a_result_is_evidence_and_what_only_the_model_said_is_none() -> None:
