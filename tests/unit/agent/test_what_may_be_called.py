@@ -141,7 +141,7 @@ def test_a_line_that_calls_another_tool_ends_the_turn_with_an_error() -> None:
 
 
 def test_of_many_tools_only_those_of_the_agent_are_ever_retrieved() -> None:
-    engine = Held({"read_note@Result:": NO, "read_note": YES})
+    engine = Held({"read_note@Result:": NO, "read_note": YES}, asks={"*": 0.5})
     agent, deleted = agent_of(engine)
     for n in range(2 * Profile().most_tools):
 

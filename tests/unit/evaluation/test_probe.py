@@ -86,7 +86,7 @@ class Decides(OddsEngine):
     """Decides by scores; of the right tool it is only as sure as `sure`, in nats."""
 
     def __init__(self, sure: float) -> None:
-        super().__init__()
+        super().__init__(asks={"*": 0.5})  # clear enough for a call that scores enough, no more
         self.sure = sure
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:

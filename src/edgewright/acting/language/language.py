@@ -196,7 +196,7 @@ class Language(_Data):
     corrects: Listed
     apologizes: Listed
     instead: Listed
-    follows: Listed = ()
+    follows: Listed
     same: Listed
     other: Listed
     negates: Listed

@@ -34,6 +34,7 @@ from ..strategy import Proposal, View
 MOST_CALLS = 12  # in one step
 MOST_LOOKUPS = 2  # that are tried in place of a call that lacks something
 SAME = 0.1  # how much less clearly something may be asked for, and count as asked for as much
+MOST_LEFT = 4  # tools that are tried for what a request has left
 LESS = 0.4  # how much less clearly what lacks nothing may be asked for than what lacks most
 MOST_ALIKE = 3  # likely tools that are told apart by the request
 MOST_OFFERED = 3  # changes that are tried where the user agrees to one
@@ -153,8 +154,9 @@ class Scored:
             return ()
         made = {call.name for call, _ in view.talk.made}
         used = [value for call, _ in view.talk.made for value in call.arguments.values()]
-        for tool in ranked:
-            if tool.name in made or tool.destructive or prerequisite(tool, view) is not tool:
+        left = [tool for tool in ranked if tool.name not in made and not tool.destructive]
+        for tool in left[:MOST_LEFT]:
+            if prerequisite(tool, view) is not tool:
                 continue
             if await self._asks(tool, view) < self._profile.asked:
                 continue
