@@ -23,7 +23,7 @@ from mlx_engine import mlx_path  # noqa: F401  # a fixture
 
 from edgewright import Agent, Config
 from edgewright.acting.actor import Actor
-from edgewright.acting.profile import Profile
+from edgewright.acting.strategies.scored import Scored
 from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import EngineError, EngineUnavailableError, ModelFileError
 from edgewright.domain.message import Message
@@ -161,8 +161,8 @@ def test_it_says_what_it_computes_on() -> None:
     assert ("for correctness only" in status) == ("device: cpu" in status)
 
 
-def test_agents_may_take_steps_on_it(engine: MlxEngine) -> None:
-    assert Actor(engine, profile=Profile(calls="python"))._takes_steps
+def test_agents_decide_by_scores_on_it(engine: MlxEngine) -> None:
+    assert isinstance(Actor(engine)._strategy, Scored)
 
 
 def test_its_tokens_are_the_bytes_of_the_text(engine: MlxEngine) -> None:

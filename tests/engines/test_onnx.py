@@ -28,7 +28,7 @@ from onnx_engine import onnx_path  # noqa: F401  # a fixture
 
 from edgewright import Agent, Config
 from edgewright.acting.actor import Actor
-from edgewright.acting.profile import Profile
+from edgewright.acting.strategies.scored import Scored
 from edgewright.domain.engine import Chunk, Request
 from edgewright.domain.errors import (
     ConfigError,
@@ -279,8 +279,8 @@ def test_the_window_is_no_larger_than_the_models(onnx_path: Path) -> None:  # no
 # The acting layer's best way
 
 
-def test_agents_may_take_steps_on_it(engine: OnnxEngine) -> None:
-    assert Actor(engine, profile=Profile(calls="python"))._takes_steps
+def test_agents_decide_by_scores_on_it(engine: OnnxEngine) -> None:
+    assert isinstance(Actor(engine)._strategy, Scored)
 
 
 def test_its_tokens_are_the_bytes_of_the_text(engine: OnnxEngine) -> None:
