@@ -43,11 +43,7 @@ def past_turns(kept: Sequence[KeptTurn]) -> list[PastTurn]:
             continue
         ended = {message.call_id for message in turn.messages}
         unknown = [
-            Message(
-                "tool", f"{ERROR}broken off; it is not known what came of it.", (), c.id, c.name
-            )
-            for c in calls
-            if c.id not in ended
+            Message("tool", BROKEN_OFF, (), c.id, c.name) for c in calls if c.id not in ended
         ]
         end = Message("assistant", "(I was interrupted before I could answer.)")
         shown.append(_Mended((*turn.messages, *unknown, end)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...domain.tool import ToolSpec
 from . import dates
-from .draft import Draft
+from .draft import OWN_WORDS, Draft
 from .evidence import Evidence
 from .parameter import Parameter, parameters_of
 from .utterance import Utterance
@@ -47,17 +47,17 @@ def days(draft: Draft, tool: ToolSpec, evidence: Evidence) -> Draft:
     ]
     for name, (phrase, day) in _days_left(made_up, draft, evidence).items():
         if forms[name] != "date":
-            draft = draft.having(name, phrase, "the user's own words")
+            draft = draft.having(name, phrase, OWN_WORDS)
         elif day is not None:
             draft = draft.having(name, day.isoformat(), f"{phrase!r} as a date")
     for name, value in texts.items():
         form = forms[name]
-        if _is_day(value):
+        if _day(value) or _NUMBERS.fullmatch(value):
             continue
         if (phrase := _only_time_said(value, evidence)) and phrase not in draft.arguments.values():
             written = _written(phrase, form, evidence) if form else phrase
             if written:
-                draft = draft.having(name, written, "the user's own words")
+                draft = draft.having(name, written, OWN_WORDS)
         elif not form and (whole := _whole_day(value, evidence)):
             draft = draft.having(name, whole, "the whole of what was said")
         elif form and (written := _written(value, form, evidence)) not in (None, value):
@@ -114,19 +114,19 @@ def _whole_day(value: str, evidence: Evidence) -> str:
     return ""
 
 
-def _is_day(text: str) -> bool:
-    """Whether the text is a date, or its first part is."""
-    return any(map(dates.read_date, (text, text[:10]))) or _NUMBERS.fullmatch(text) is not None
+def _day(text: str) -> date | None:
+    """The date that the text is, or begins with."""
+    return dates.read_date(text) or dates.read_date(text[:10])
 
 
 def _is_made_up(text: str, form: str, evidence: Evidence) -> bool:
     """Whether the text is a date that nobody named, or is to be one and is none."""
-    day = dates.read_date(text) or dates.read_date(text[:10])
+    day = _day(text)
     if day is None and form == "date":
         return evidence.now is None or not dates.days_in(text, evidence.now.date())
     if day is None:
         return _NUMBERS.fullmatch(text) is not None and not any(
-            f" {folded(text)} " in said.spaced for said in evidence.said
+            said.has_phrase(text) for said in evidence.said
         )
     return not evidence.names(day)
 
@@ -167,10 +167,7 @@ def _only_time_said(text: str, evidence: Evidence) -> str:
         return ""
     moment = time.fromisoformat(form)
     halves = {moment, moment.replace(hour=(moment.hour + 12) % 24)}
-    if any(
-        halves & {*said.times.values()} or f" {folded(text)} " in said.spaced
-        for said in evidence.said
-    ):
+    if any(halves & {*said.times.values()} or said.has_phrase(text) for said in evidence.said):
         return ""
     named = next((said.times for said in evidence.user if said.times), {})
     return next(iter(named)) if len(named) == 1 else ""

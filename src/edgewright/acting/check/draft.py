@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ...domain.evidence import Source
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from .evidence import Evidence
+
+OWN_WORDS: Final = "the user's own words"  # why a value is put in another form
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ...domain.evidence import Source
 from ...domain.repair import Repair
 from ...domain.tool import ToolSpec
 from ..language import detect
-from .draft import Draft
+from .draft import OWN_WORDS, Draft
 from .evidence import Evidence, Found
 from .parameter import Parameter, required_of
 from .support import is_retold, naming
@@ -27,7 +27,6 @@ _PLACE_WORDS = frozenset(
     {"city", "town", "location", "place", "address", "street", "zip", "county", "state", "country"}
 )
 _NEAR = "nearly what was said"
-OWN_WORDS = "the user's own words"
 _MAX_SENTENCE = 500  # characters of a sentence that is taken as it is
 
 

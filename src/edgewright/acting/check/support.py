@@ -168,7 +168,7 @@ def support_of_day(day: date, said: Utterance) -> Support:
 
 
 def _time(text: str, moment: time, said: Utterance) -> Support:
-    if moment in said.times.values() or f" {folded(text)} " in said.spaced:
+    if moment in said.times.values() or said.has_phrase(text):
         return "stated"
     halves = {(m.hour % 12, m.minute) for m in said.times.values()}
     return "follows" if (moment.hour % 12, moment.minute) in halves else ""
@@ -195,7 +195,7 @@ def _level(text: str, said: Utterance) -> Support:
     codes = {
         word
         for code in filter(is_code, text[:_MAX_CODES].split())
-        if f" {folded(code)} " not in said.spaced
+        if not said.has_phrase(code)
         for word in content_words(code)
     }
     missing = [word for word in words if word in codes or not said.has(word)]

@@ -205,6 +205,10 @@ class Utterance:
             return True
         return _CURRENCIES.get(word) in self.stems
 
+    def has_phrase(self, text: str) -> bool:
+        """Whether it has the words of the text in a row."""
+        return f" {folded(text)} " in self.spaced
+
     def has_sign(self, text: str) -> bool:
         """Whether it has the letter or sign as it is, by itself: not the "m" of "I'm"."""
         sign = re.escape(text.strip())

@@ -78,12 +78,12 @@ def only_found(tool: ToolSpec, draft: Draft, view: View) -> bool:
     and does not hang on a condition: then it was the look-up alone that was asked for."""
     if tool.read_only or not view.talk.made or is_conditional(view.talk.request):
         return False
-    looked_up = [value for call, _ in view.talk.made for value in call.arguments.values()]
-    return not says_more(draft, looked_up, view)
+    return not says_more(draft, view)
 
 
-def says_more(draft: Draft, used: Sequence[Any], view: View) -> bool:
-    """Whether the call has a value that the user said and that is not among those in use."""
+def says_more(draft: Draft, view: View) -> bool:
+    """Whether the call has a value that the user said and no call made since has."""
+    used = [value for call, _ in view.talk.made for value in call.arguments.values()]
     return any(
         draft.sources[name].owner == "user" and value not in used
         for name, value in draft.arguments.items()

@@ -160,7 +160,6 @@ class Scored:
         if not view.talk.made or not has_join(view.talk.request):
             return ()
         made = {call.name for call, _ in view.talk.made}
-        used = [value for call, _ in view.talk.made for value in call.arguments.values()]
         left = [tool for tool in ranked if tool.name not in made and not tool.destructive]
         for tool in left[:MOST_LEFT]:
             if prerequisite(tool, view) is not tool:
@@ -168,7 +167,7 @@ class Scored:
             if await self._asks(tool, view) < self._profile.asked:
                 continue
             draft = view.draft(tool, await proposer.arguments(tool))
-            if not (draft.missing or draft.refused) and says_more(draft, used, view):
+            if not (draft.missing or draft.refused) and says_more(draft, view):
                 return ((tool, draft),)
         return ()
 
