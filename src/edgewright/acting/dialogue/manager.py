@@ -100,7 +100,7 @@ class Manager:
         draft = filled(tool, pending, mine, view, answer)
         if draft is not None:
             return self._done(view, [(tool, draft)], pending, proposal)
-        if answer.kind == "yes" and state_of(pending) == "confirming" and not _doubts(answer):
+        if answer.kind == "yes" and state_of(pending) == "confirming" and not answer.doubts:
             return self._agreed(view, pending, tool)
         if answer.kind in ("no", "cancel"):
             return self._let_go(view, pending, "cancel", "dropped", proposal.reply)
@@ -254,16 +254,11 @@ def _was_agreed(view: View, call: ToolCall) -> bool:
     least: what was put to them in messages that bring no `pending`."""
     if view.talk.made or view.talk.pending is not None or "?" not in view.talk.asked:
         return False
-    if view.answer.kind != "yes" or _doubts(view.answer):
+    if view.answer.kind != "yes" or view.answer.doubts:
         return False
     asked = f" {folded(view.talk.asked)} "
     values = [folded(value) for value in _values(call.arguments)]
     return bool(values) and all(f" {value} " in asked for value in values)
-
-
-def _doubts(answer: Answer) -> bool:
-    """Whether the rest behind a yes may take it back or change it."""
-    return bool(answer.rest) and not is_question(answer.rest)
 
 
 def _values(value: Any) -> Iterator[str]:

@@ -49,6 +49,11 @@ class Answer:
     kind: Kind
     rest: str = ""
 
+    @property
+    def doubts(self) -> bool:
+        """Whether the rest behind a yes may take it back or change it."""
+        return bool(self.rest) and not is_question(self.rest)
+
 
 def reply_kind(text: str, language: Language | None = None) -> Answer:
     """What the message says to a question, in the language or in English; in any where it is not

@@ -18,7 +18,7 @@ from ...domain.tool import ToolSpec
 from ..check import Draft, Evidence
 from ..check.utterance import Utterance
 from ..dialogue.conversation import Conversation
-from ..language.replies import has_join, has_question, is_conditional, is_question
+from ..language.replies import has_join, has_question, is_conditional
 from ..model import Model, OnText
 from ..profile import Profile
 from ..propose.intent import asks_for, intent_opening
@@ -194,9 +194,7 @@ class Scored:
         """What the user has agreed to: of the changes and the likeliest look-up that is new, the
         call that has most of what was put to the user, and lacks nothing."""
         talk, answer = view.talk, view.answer
-        if answer.kind != "yes" or not talk.asked or talk.made or talk.pending:
-            return None
-        if answer.rest and not is_question(answer.rest):
+        if answer.kind != "yes" or answer.doubts or not talk.asked or talk.made or talk.pending:
             return None
         today = datetime.fromtimestamp(view.now).date()
         offer = Utterance("result", 0, talk.asked, today=today)
